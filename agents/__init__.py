@@ -1,0 +1,1 @@
+"""Decisions on records: trainer, diagnostician, rewriter, critic, proof."""

@@ -1,0 +1,1 @@
+"""Preservation checks on proposals: pure functions."""

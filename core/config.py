@@ -1,0 +1,198 @@
+"""The configuration of a run, checked by pydantic before anything heavy is loaded.
+
+Keys not listed here are errors. Reading files, flags and environment variables is
+`middo.formats.configuration`; this module only says what a configuration is. `config_hash` covers
+everything that can change the data; what a resumed run may change is in `CHANGEABLE`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .ids import content_hash
+from .records import Axis
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Band = tuple[float, float]
+
+CHANGEABLE = ("budget", "refinement.concurrency", "traces")
+"""Dotted keys outside the configuration's hash, which `resume --set` may change."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values can't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """What to train on."""
+
+    path: str = Field("demo", description="file, folder, Hugging Face data set, or `demo`")
+    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt", "question"] = Field(
+        "auto", description="importer; `auto` detects it from the columns"
+    )
+    limit: int | None = Field(None, ge=8, description="a seeded random number of usable rows")
+    max_quarantined: float = Field(
+        0.1, ge=0, le=1, description="share of unusable rows above which a run does not start"
+    )
+
+
+class ModelConfig(Section):
+    """The trainee."""
+
+    base: str = Field(
+        "smollm2-135m", description="folder, Hugging Face name, .gguf file, or `smollm2-135m`"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="`auto`: bfloat16 where the hardware computes it, else float32"
+    )
+    template: Literal["auto", "plain"] = Field(
+        "auto", description="chat template: the tokenizer's own where it has one, or the plain one"
+    )
+    max_length: int = Field(
+        1024, ge=32, description="tokens; longer samples are unscored and not trained on"
+    )
+
+
+class LoraConfig(Section):
+    """Low-rank adaptation."""
+
+    rank: int = Field(16, ge=1, description="rank of the update matrices")
+    alpha: int = Field(32, ge=1, description="scaling numerator: updates count alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the update")
+
+
+class TrainingConfig(Section):
+    """How the trainee is fine-tuned, the same in every round."""
+
+    method: Literal["lora", "full"] = Field("lora", description="adapter, or all weights")
+    epochs: float = Field(1.0, gt=0, description="passes over the first round's data")
+    learning_rate: float | None = Field(
+        None, gt=0, description="default 2e-4 for lora, 2e-5 for full"
+    )
+    batch_tokens: int = Field(1024, ge=32, description="tokens per optimizer step, on average")
+    lora: LoraConfig = LoraConfig()
+    report_to: list[str] = Field([], description="trackers that transformers knows, as `wandb`")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, with the method's default filled in."""
+        default = 2e-4 if self.method == "lora" else 2e-5
+        return self.learning_rate if self.learning_rate is not None else default
+
+
+class SignalsConfig(Section):
+    """What the diagnostician measures and how much it flags."""
+
+    axes: list[Axis] = Field(list(Axis), min_length=1, description="axes to diagnose")
+    share: Share = Field(0.08, description="share of the rows to flag per axis at the first look")
+    k: dict[Axis, float] = Field(
+        {}, description="fixed threshold factors, instead of those chosen from `share`"
+    )
+    neighbours: int = Field(2, ge=1, le=50, description="nearest samples that density averages")
+    calibration: int = Field(64, ge=0, description="rows that quality is calibrated on")
+
+
+class RefinementConfig(Section):
+    """How flagged samples are refined."""
+
+    attempts: int = Field(3, ge=1, le=10, description="proposals per flagged sample at most")
+    concurrency: int = Field(8, ge=1, description="samples refined at the same time")
+    added_share: float = Field(0.05, ge=0, lt=1, description="new samples per round at most")
+    max_samples: int | None = Field(
+        None, ge=0, description="flagged samples refined per round at most; the rest is deferred"
+    )
+
+
+class ChecksConfig(Section):
+    """Bounds that a proposal has to keep."""
+
+    similarity: Band = Field((0.60, 0.995), description="cosine band of the old and new prompt")
+    length_ratio: Band = Field((0.2, 5.0), description="new answer's length over the old one's")
+    embedder: str = Field("minilm", description="sentence-transformers model, `minilm`, `trainee`")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ChecksConfig":
+        for key, (low, high) in (("similarity", self.similarity), ("length", self.length_ratio)):
+            if low >= high:
+                raise ValueError(f"{key}: the lower bound {low} is not below the upper {high}")
+        return self
+
+
+class RoleConfig(Section):
+    """The model behind one agent."""
+
+    model: str = Field(description="`provider:model`, such as `llamacpp:smollm2-135m`")
+    params: dict[str, Any] = Field({}, description="arguments for the model, as `temperature`")
+    api_key_env: str | None = Field(None, description="environment variable that holds the key")
+
+
+class AgentsConfig(Section):
+    """Which model plays which role. No critic: the rewriter's model is asked."""
+
+    rewriter: RoleConfig = RoleConfig(model="llamacpp:smollm2-135m")
+    critic: RoleConfig | None = None
+
+    @property
+    def judge(self) -> RoleConfig:
+        """The critic's model, or the rewriter's where none is configured."""
+        return self.critic or self.rewriter
+
+
+class EvaluationConfig(Section):
+    """What the gate measures on."""
+
+    data: str | None = Field(None, description="a file of your own instead of a split of the data")
+    rows: int | None = Field(None, ge=1, description="hold-out size; default 10 %, 64 to 500 rows")
+
+
+class GateConfig(Section):
+    """When a round counts as better, and when as worse."""
+
+    margin: float = Field(0.005, ge=0, description="nats per token that a round may lose")
+    patience: int = Field(2, ge=1, description="rounds without `better` before the run ends")
+    on_worse: Literal["stop", "continue"] = Field(
+        "stop", description="after a rollback: end the run, or go on from the best round"
+    )
+
+
+class BudgetConfig(Section):
+    """Hard caps, checked before each call to an LLM. A run that meets one can be resumed."""
+
+    max_tokens: int | None = Field(None, ge=1, description="tokens of all LLM calls together")
+    max_hours: float | None = Field(None, gt=0, description="wall-clock time of the run")
+
+
+class RunConfig(Section):
+    """Everything that a run depends on."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    signals: SignalsConfig = SignalsConfig()
+    refinement: RefinementConfig = RefinementConfig()
+    checks: ChecksConfig = ChecksConfig()
+    agents: AgentsConfig = AgentsConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig = GateConfig()
+    budget: BudgetConfig = BudgetConfig()
+    rounds: int = Field(3, ge=0, description="refinements at most; trainings are one more")
+    seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
+
+
+def config_hash(config: RunConfig) -> str:
+    """Return the hash of all keys that can change the data (not those in `CHANGEABLE`)."""
+    return content_hash(hashed_part(config))
+
+
+def hashed_part(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as JSON types without the keys in `CHANGEABLE`."""
+    plain = config.model_dump(mode="json")
+    for dotted in CHANGEABLE:
+        section, _, key = dotted.partition(".")
+        if key:
+            plain[section].pop(key)
+        else:
+            plain.pop(section, None)
+    return plain

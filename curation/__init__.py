@@ -1,0 +1,1 @@
+"""Hold-out, merge, gate and stop rules: pure functions."""

@@ -1,0 +1,1 @@
+"""Importers, exporters, quarantine and configuration files."""

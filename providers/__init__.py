@@ -1,0 +1,1 @@
+"""LLM providers, structured output and embedders."""

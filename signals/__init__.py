@@ -1,0 +1,1 @@
+"""Numeric signals: pure functions on arrays."""

@@ -1,0 +1,1 @@
+"""Persistence: samples, vectors, ledger, lock."""

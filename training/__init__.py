@@ -1,0 +1,1 @@
+"""Torch: tokens, model sources, fine-tuning, scoring, evaluation."""

@@ -1,0 +1,300 @@
+"""The diagnostician: from signals to thresholds, flags and cautions. Deterministic.
+
+Thresholds are fitted at the first diagnosis and kept (`Reference`), so that the number of flags can
+fall to zero and a run can end. An axis that can't be trusted is off and says why; it never sends
+noise to paid models.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.config import SignalsConfig
+from ..core.records import Axis, Flag
+from ..signals.clusters import ClusterMap, Match
+from ..signals.complexity import ComplexityModel, complexity_from, fit_complexity
+from ..signals.density import Density
+from ..signals.quality import Calibration
+from ..signals.thresholds import (
+    SOUND,
+    Choice,
+    Threshold,
+    choice_from,
+    choose_k,
+    fit_threshold,
+    threshold_from,
+)
+from .signal_table import Signals
+
+LITTLE_MASS = 0.2
+MUCH_DRIFT = 0.5
+MUCH_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The thresholds of the first diagnosis.
+
+    Attributes:
+        complexity: usual losses per answer length.
+        complexity_k: factor of the spread above which a row is flagged.
+        diversity: lower bound of density; None where the axis was off.
+        quality: lower bound of quality; None where the axis was off.
+        holdout_loss: the tuned model's mean hold-out loss at that time, nats per token.
+    """
+
+    complexity: ComplexityModel
+    complexity_k: Choice
+    diversity: Threshold | None
+    quality: Threshold | None
+    holdout_loss: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON types; `reference_from` is the inverse."""
+        return {
+            "complexity": self.complexity.as_dict(),
+            "complexity_k": self.complexity_k.as_dict(),
+            "diversity": self.diversity and self.diversity.as_dict(),
+            "quality": self.quality and self.quality.as_dict(),
+            "holdout_loss": self.holdout_loss,
+        }
+
+
+def reference_from(plain: dict[str, Any]) -> Reference:
+    """Rebuild a reference from `Reference.as_dict`."""
+    thresholds = {
+        key: None if plain[key] is None else threshold_from(plain[key])
+        for key in ("diversity", "quality")
+    }
+    return Reference(
+        complexity=complexity_from(plain["complexity"]),
+        complexity_k=choice_from(plain["complexity_k"]),
+        holdout_loss=plain["holdout_loss"],
+        **thresholds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AxisReport:
+    """One axis of a diagnosis, for people: is it on, what is its bound, what did it flag?"""
+
+    on: bool
+    reason: str
+    k: float | None
+    threshold: float | None
+    flagged: int
+    suppressed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return {
+            "on": self.on,
+            "reason": self.reason,
+            "k": self.k,
+            "threshold": self.threshold,
+            "flagged": self.flagged,
+            "suppressed": self.suppressed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the diagnostician found.
+
+    Attributes:
+        flags: one per flagged sample and axis, in order of axis, then id.
+        axes: a report per configured axis.
+        cautions: what a reader should know before trusting the figures.
+        complexity: float64[n], the score of each sample in order of id.
+        reference: the thresholds that were applied.
+        shift: change of the tuned model's hold-out mean since they were fitted, nats per token.
+    """
+
+    flags: tuple[Flag, ...]
+    axes: dict[Axis, AxisReport]
+    cautions: tuple[str, ...]
+    complexity: NDArray[np.float64]
+    reference: Reference
+    shift: float
+
+
+def fit_reference(
+    signals: Signals, density: Density | None, config: SignalsConfig, holdout_loss: float | None
+) -> Reference:
+    """Choose the thresholds from a first look at the data."""
+    complexity = fit_complexity(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
+    scores = complexity.score(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
+    k = {axis: config.k.get(axis) for axis in Axis}
+    sparse = None
+    if density is not None and np.isfinite(density.values).any():
+        sparse = fit_threshold(density.values, config.share, fixed=k[Axis.DIVERSITY])
+    weak = None
+    if np.isfinite(signals.quality).any():
+        weak = fit_threshold(signals.quality, config.share, fixed=k[Axis.QUALITY], cap=SOUND)
+    return Reference(
+        complexity=complexity,
+        complexity_k=choose_k(scores, config.share, fixed=k[Axis.COMPLEXITY]),
+        diversity=sparse,
+        quality=weak,
+        holdout_loss=holdout_loss,
+    )
+
+
+def diagnose(
+    signals: Signals,
+    density: Density | None,
+    calibration: Calibration,
+    reference: Reference,
+    config: SignalsConfig,
+    *,
+    holdout_loss: float | None,
+    suppressed: Mapping[Axis, frozenset[str]],
+    clusters: ClusterMap | None,
+    drift: Match | None,
+) -> Diagnosis:
+    """Apply the thresholds.
+
+    Args:
+        signals: of the data set.
+        density: of its embedded samples; None where the axis is off.
+        calibration: of quality.
+        reference: thresholds of the first diagnosis.
+        config: which axes to look at.
+        holdout_loss: the tuned model's mean hold-out loss now.
+        suppressed: samples whose proposals were all refused on an axis; not flagged there again.
+        clusters: the map of the data set.
+        drift: how the map changed since the last diagnosis.
+    """
+    shift = 0.0
+    if holdout_loss is not None and reference.holdout_loss is not None:
+        shift = round(holdout_loss - reference.holdout_loss, 4)
+    scores = reference.complexity.score(
+        signals.loss_base, signals.loss_tuned, signals.answer_tokens, shift
+    )
+    found = {
+        Axis.COMPLEXITY: _complexity(signals, scores, reference),
+        Axis.DIVERSITY: _diversity(signals, density, reference),
+        Axis.QUALITY: _quality(signals, calibration, reference),
+    }
+    flags: list[Flag] = []
+    reports: dict[Axis, AxisReport] = {}
+    for axis in Axis:
+        if axis not in config.axes:
+            reports[axis] = AxisReport(False, "not among signals.axes", None, None, 0, 0)
+            continue
+        candidates, report = found[axis]
+        kept = [flag for flag in candidates if flag.sample_id not in suppressed[axis]]
+        flags += kept
+        reports[axis] = AxisReport(
+            report.on,
+            report.reason,
+            report.k,
+            report.threshold,
+            len(kept),
+            len(candidates) - len(kept),
+        )
+    cautions = _cautions(signals, calibration, reference, reports, flags, clusters, drift)
+    return Diagnosis(tuple(flags), reports, cautions, scores, reference, shift)
+
+
+def _complexity(
+    signals: Signals, scores: NDArray[np.float64], reference: Reference
+) -> tuple[list[Flag], AxisReport]:
+    model, k = reference.complexity, reference.complexity_k.k
+    if not model.on:
+        return [], _off(model.reason)
+    which = "base and tuned model" if model.tuned else "base model"
+    flags = [
+        Flag(name, Axis.COMPLEXITY, float(score), k, f"loss unusually high under {which}")
+        for name, score in zip(signals.ids, scores, strict=True)
+        if score > k
+    ]
+    reason = "" if model.tuned else "no tuned model: the base model's loss alone decides"
+    return flags, AxisReport(True, reason, k, k, 0, 0)
+
+
+def _diversity(
+    signals: Signals, density: Density | None, reference: Reference
+) -> tuple[list[Flag], AxisReport]:
+    bound = reference.diversity
+    if density is None or bound is None:
+        return [], _off("too few samples with an embedding")
+    finite = signals.quality[np.isfinite(signals.quality)]
+    median = float(np.median(finite)) if finite.size else None
+    flags = []
+    sparse = np.flatnonzero(bound.flags(density.values))
+    embedded = signals.embedded
+    for place in sparse:
+        i = embedded[place]
+        # A broken sample is no seed for a new one.
+        if median is None or signals.quality[i] >= median:
+            score = float(density.values[place])
+            reason = "far from its nearest neighbours"
+            flags.append(Flag(signals.ids[i], Axis.DIVERSITY, score, bound.value, reason))
+    return flags, AxisReport(True, "", bound.k, bound.value, 0, 0)
+
+
+def _quality(
+    signals: Signals, calibration: Calibration, reference: Reference
+) -> tuple[list[Flag], AxisReport]:
+    bound = reference.quality
+    if not calibration.on:
+        return [], _off(calibration.reason)
+    if bound is None:
+        return [], _off("the axis was off at the first diagnosis")
+    flags = []
+    for i in np.flatnonzero(bound.flags(signals.quality)):
+        like = calibration.likeness(signals.measured[i])
+        reason = f"more like a broken answer ({like}) than like a sound one"
+        flags.append(
+            Flag(signals.ids[i], Axis.QUALITY, float(signals.quality[i]), bound.value, reason)
+        )
+    return flags, AxisReport(True, "", bound.k, bound.value, 0, 0)
+
+
+def _off(reason: str) -> AxisReport:
+    return AxisReport(False, reason, None, None, 0, 0)
+
+
+def _cautions(
+    signals: Signals,
+    calibration: Calibration,
+    reference: Reference,
+    reports: dict[Axis, AxisReport],
+    flags: list[Flag],
+    clusters: ClusterMap | None,
+    drift: Match | None,
+) -> tuple[str, ...]:
+    cautions = [
+        f"{axis} is off: {report.reason}" for axis, report in reports.items() if not report.on
+    ]
+    if reference.complexity.one_model:
+        cautions.append(
+            f"base and tuned losses correlate at {reference.complexity.correlation}: for"
+            " complexity the two models are one"
+        )
+    masses = [one.rating_mass for one in signals.measured if one.rating_mass is not None]
+    if masses and float(np.mean(masses)) < LITTLE_MASS:
+        cautions.append(
+            f"the model gives ratings only {np.mean(masses):.0%} of its probability: it can't judge"
+        )
+    ratings = calibration.ratings
+    if ratings is not None and not ratings["kept"]:
+        cautions.append("the model's own ratings tell nothing here and are not computed")
+    by_axis = {axis: {f.sample_id for f in flags if f.axis is axis} for axis in Axis}
+    for one, other in ((Axis.COMPLEXITY, Axis.QUALITY), (Axis.COMPLEXITY, Axis.DIVERSITY)):
+        small = min(len(by_axis[one]), len(by_axis[other]))
+        common = len(by_axis[one] & by_axis[other])
+        if small >= 4 and common / small > MUCH_OVERLAP:
+            cautions.append(f"{one} and {other} flag mostly the same samples ({common} in common)")
+    if drift is not None and drift.drift is not None and drift.drift > MUCH_DRIFT:
+        cautions.append(f"{drift.drift:.0%} of the samples changed their cluster since last time")
+    if clusters is not None and clusters.method == "single":
+        cautions.append("the data set is too small or too uniform for clusters")
+    missing = Counter(reason for reason in signals.unscored if reason)
+    cautions += [f"{count} samples unscored: {reason}" for reason, count in sorted(missing.items())]
+    return tuple(cautions)

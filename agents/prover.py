@@ -1,0 +1,124 @@
+"""The prover: the trainee itself measures a proposal, and code decides whether that is evidence.
+
+One proposal is scored per pass, so that its numbers do not depend on what else is under way.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.measures import Ask, Item, Measured
+from ..core.records import Axis, Proposal, Verdict
+from ..signals.density import centre_and_normalise
+from ..signals.proof import Terms, prove_complexity, prove_diversity, prove_quality
+from ..signals.quality import Calibration
+from .diagnostician import Reference
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a diagnosis left for the proofs of its round.
+
+    Attributes:
+        terms: offset, floor, margin and quality bounds.
+        calibration: of quality.
+        reference: thresholds; the complexity bound of a proposal's length comes from here.
+        shift: change of the hold-out mean since the thresholds were fitted, nats per token.
+        loss_ceiling: largest L_m of an unflagged row; the bound where complexity is off.
+        signals: id -> row of `signals.parquet`.
+        ids: of the embedded samples.
+        raw: float32[n, d], their embeddings as measured.
+        neighbours: samples that density averages.
+    """
+
+    terms: Terms
+    calibration: Calibration
+    reference: Reference
+    shift: float
+    loss_ceiling: float
+    signals: Mapping[str, Mapping[str, Any]]
+    ids: list[str]
+    raw: Vectors
+    neighbours: int
+
+
+class Prover:
+    """Score proposals with the round's model and hold them against the round's evidence."""
+
+    def __init__(
+        self, score: Callable[[list[Item], frozenset[Ask]], list[Measured]], evidence: Evidence
+    ) -> None:
+        """Use an open scorer's `score`."""
+        self._score = score
+        self._evidence = evidence
+        self._one_pass = asyncio.Lock()
+        self._mean = evidence.raw.mean(axis=0, dtype=np.float64) if len(evidence.ids) else None
+        self._vectors = (
+            centre_and_normalise(evidence.raw, self._mean) if self._mean is not None else None
+        )
+        self._place = {name: i for i, name in enumerate(evidence.ids)}
+
+    async def prove(self, proposal: Proposal) -> Verdict:
+        """Return the proof's verdict on a proposal, by its axis."""
+        evidence = self._evidence
+        asks: frozenset[Ask] = evidence.calibration.asks | (
+            frozenset({"embedding"}) if proposal.adds else frozenset()
+        )
+        async with self._one_pass:
+            (measured,) = await asyncio.to_thread(
+                self._score, [Item(proposal.id, proposal.messages)], asks
+            )
+        if measured.unscored is not None:
+            name = f"proof.{proposal.axis}"
+            reason = "the proposal could not be measured by the model"
+            return Verdict(name, False, {"unscored": measured.unscored}, reason)
+        quality = evidence.calibration.probability(measured)
+        if proposal.axis is Axis.DIVERSITY:
+            return self._diversity(proposal, measured, quality)
+        original = evidence.signals[proposal.parent.id]["quality"]
+        prove = prove_quality if proposal.axis is Axis.QUALITY else prove_complexity
+        return prove(
+            evidence.terms,
+            loss=measured.loss,
+            loss_bound=self._bound(measured.answer_tokens),
+            quality=quality,
+            original_quality=original,
+        )
+
+    def _bound(self, answer_tokens: int) -> float:
+        evidence = self._evidence
+        model = evidence.reference.complexity
+        if not model.on:
+            return evidence.loss_ceiling
+        return model.bound(answer_tokens, evidence.reference.complexity_k.k, evidence.shift)
+
+    def _diversity(self, proposal: Proposal, measured: Measured, quality: float | None) -> Verdict:
+        evidence = self._evidence
+        similarity = nearest = None
+        near: list[float] = []
+        if measured.embedding is not None and self._vectors is not None:
+            raw = np.array([measured.embedding], dtype=np.float32)
+            vector = centre_and_normalise(raw, self._mean)[0]
+            original = self._vectors[self._place[proposal.parent.id]]
+            similarity = _rounded(vector @ original)
+            nearest = _rounded((self._vectors @ vector).max())
+            known = evidence.signals[proposal.parent.id]["neighbours"]
+            near = [_rounded(self._vectors[self._place[name]] @ original) for name in known]
+        return prove_diversity(
+            evidence.terms,
+            similarity=similarity,
+            neighbours=near,
+            nearest=nearest,
+            quality=quality,
+            count=evidence.neighbours,
+        )
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,89 @@
+"""The form of a proposal: a change, written out, no echo, an answer about as long as before."""
+
+import re
+
+from ..core.records import Proposal, Verdict
+from .context import CheckContext
+from .words import normalise, words
+
+LONG_ANSWER = 20
+"""The length ratio holds for original answers of more words than this."""
+
+_STAND_IN = re.compile(
+    r"[\W_]*(?:(?:your|the|new|rewritten)?\s*(?:answer|response|prompt|text)\s*(?:goes\s*)?(?:here)?"
+    r"|n/?a|null|none|todo|tbd|string|empty)?[\W_]*",
+    re.IGNORECASE,
+)
+_REPEATS = re.compile(r"\b(?:repeat|copy|echo|verbatim|word for word|same text)\b", re.IGNORECASE)
+
+
+def check_empty(proposal: Proposal) -> Verdict:
+    """Refuse a prompt or an answer without a word, or with only a stand-in for one.
+
+    An answer of signs alone, such as an emoji, passes where the original's has no word either.
+    """
+    empty = []
+    for name, new, old in (
+        ("prompt", proposal.prompt, proposal.parent.prompt),
+        ("answer", proposal.answer, proposal.parent.answer),
+    ):
+        hollow = _STAND_IN.fullmatch(new) is not None
+        if hollow and (not new.strip() or _STAND_IN.fullmatch(old) is None):
+            empty.append(name)
+    reason = f"The {' and the '.join(empty)} must be written out." if empty else ""
+    return Verdict("empty", not empty, {"empty": empty}, reason)
+
+
+def check_unchanged(proposal: Proposal) -> Verdict:
+    """Refuse a replacement that differs from its parent by no more than case and white space."""
+    parent = proposal.parent
+    same = normalise(proposal.prompt) == normalise(parent.prompt) and normalise(
+        proposal.answer
+    ) == normalise(parent.answer)
+    return Verdict(
+        "unchanged",
+        not same,
+        {"same": same},
+        "Nothing was changed. Improve the prompt or the answer." if same else "",
+    )
+
+
+def check_history(proposal: Proposal) -> Verdict:
+    """Refuse a replacement that touches more than the last exchange.
+
+    Where tool turns stand between prompt and answer, the prompt belongs to them and stays too.
+    """
+    parent = proposal.parent
+    kept = proposal.messages == parent.with_exchange(proposal.prompt, proposal.answer)
+    fixed = not parent.prompt_is_fixed or proposal.keeps_prompt
+    reason = "" if kept and fixed else "Keep the conversation before the answer as it is."
+    return Verdict("history", kept and fixed, {"turns": len(parent.history)}, reason)
+
+
+def check_echo(proposal: Proposal) -> Verdict:
+    """Refuse an answer that is, or begins with, its prompt, unless the prompt asks for that."""
+    said = words(proposal.answer)
+    asked = _REPEATS.search(proposal.prompt) is not None
+    echoed = False
+    for prompt in (words(proposal.prompt), words(proposal.parent.prompt)):
+        whole = len(prompt) > 3 and said == prompt
+        opening = len(prompt) >= 8 and said[: len(prompt)] == prompt
+        before = words(proposal.parent.answer)[: len(prompt)] == prompt
+        echoed = echoed or ((whole or opening) and not asked and not before)
+    reason = "The answer repeats the prompt. Answer it instead." if echoed else ""
+    return Verdict("echo", not echoed, {"echo": echoed}, reason)
+
+
+def check_length(proposal: Proposal, context: CheckContext) -> Verdict:
+    """Hold the new answer's length to the original's, where that has more than 20 words."""
+    old, new = len(words(proposal.parent.answer)), len(words(proposal.answer))
+    if old <= LONG_ANSWER:
+        return Verdict("length", True, {"old": old, "new": new, "applies": False})
+    low, high = context.length_band(proposal.axis)
+    ratio = round(new / old, 4)
+    numbers = {"old": old, "new": new, "ratio": ratio, "low": low, "high": high}
+    if ratio < low:
+        return Verdict("length", False, numbers, "The answer is much too short. Keep its content.")
+    if ratio > high:
+        return Verdict("length", False, numbers, "The answer is much too long. Be more brief.")
+    return Verdict("length", True, numbers)

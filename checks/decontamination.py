@@ -1,0 +1,78 @@
+"""No proposal may carry evaluation data into the training data.
+
+Overlap is measured as in "Language Models are Few-Shot Learners" (arXiv 2005.14165, appendix C):
+n-grams of 13 words. Shorter evaluation texts count only as a whole, and only from five words on,
+so that "yes" blocks nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..core.records import Proposal, Verdict
+from .words import shortened, words
+
+NGRAM = 13
+SHORTEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationIndex:
+    """The n-grams of the hold-out and the evaluation data, as 8-byte digests.
+
+    Digests keep 13-grams of a large test set in memory, about 100 bytes each, text not included.
+    """
+
+    digests: frozenset[bytes]
+
+    @classmethod
+    def build(cls, texts: Iterable[str]) -> "EvaluationIndex":
+        """Index the prompts and answers of the evaluation data, each as a text of its own."""
+        return cls(frozenset(_digest(gram) for text in texts for gram in _grams(text)))
+
+    def overlaps(self, text: str) -> Iterator[str]:
+        """Yield every part of a text that evaluation data holds too, in order."""
+        return (gram for gram in _grams(text) if _digest(gram) in self.digests)
+
+    def overlap(self, text: str) -> str | None:
+        """Return the first part of a text that evaluation data holds too."""
+        return next(self.overlaps(text), None)
+
+
+def check_decontamination(proposal: Proposal, index: EvaluationIndex) -> Verdict:
+    """Refuse evaluation text that the parent doesn't hold.
+
+    An overlap that stands in the parent word for word is no news to the training data, often a
+    template that many rows share, and must not block a repair: it passes and is noted.
+    """
+    found = [gram for text in (proposal.prompt, proposal.answer) for gram in index.overlaps(text)]
+    if not found:
+        return Verdict("decontamination", True, {"overlaps": 0})
+    parent = proposal.parent
+    own = {gram for text in (parent.prompt, parent.answer) for gram in _grams(text)}
+    new = [gram for gram in found if gram not in own]
+    numbers = {"overlaps": len(found), "inherited": len(found) - len(new), "words": NGRAM}
+    if not new:
+        return Verdict(
+            "decontamination", True, numbers, "overlaps evaluation data, as the original does"
+        )
+    return Verdict(
+        "decontamination",
+        False,
+        {**numbers, "first": shortened(new[0])},
+        "The text repeats evaluation data. Write something of your own.",
+    )
+
+
+def _grams(text: str) -> Iterator[str]:
+    spoken = words(text)
+    if len(spoken) < NGRAM:
+        if len(spoken) >= SHORTEST:
+            yield " ".join(spoken)
+        return
+    for start in range(len(spoken) - NGRAM + 1):
+        yield " ".join(spoken[start : start + NGRAM])
+
+
+def _digest(gram: str) -> bytes:
+    return hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=8).digest()

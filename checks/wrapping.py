@@ -1,0 +1,88 @@
+"""Text around the text: what a rewriter says about its work, or leaves in it by accident."""
+
+import re
+
+from ..core.records import Proposal, Verdict
+from .words import named, shortened
+
+_MADE = r"(?:re-?written|re-?phrased|revised|improved|simplified|corrected|updated|polished|edited)"
+_THING = r"(?:prompt|instruction|question|request|answer|response|output|version|sample|text)"
+_OFFER = r"(?:here|below|i['’]d|i can|i will|i['’]ll|let me|let['’]s|the following)"
+
+_PATTERNS: dict[str, tuple[str, ...]] = {
+    "reasoning": (
+        r"</?\s*(?:think|thinking|thought|reasoning|scratchpad|reflection|analysis)\s*>",
+    ),
+    "template": (
+        r"<\|[^|\n<>]{1,40}\|>|<｜[^｜\n]{1,40}｜>",
+        r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*$|^\s*<s>(?!.*</s>)",
+        r"(?m:^\s*#{2,4}\s*(?:instruction|input|response)\s*:?\s*$)",
+        r"(?m:^\s*(?:assistant|human|user)\s*:\s)",
+    ),
+    "opener": (
+        r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n]{0,30}?[!,.:]"
+        rf"\s*{_OFFER}\b",
+        r"\A\W*(?:here(?:['’]s| is| are)|below (?:is|are))\b[^\n.]{0,40}\b" + _MADE + r"\b",
+        r"\A\W*(?:here(?:['’]s| is)|below is)\s+(?:the|a|an|your|my)\s+(?:new|better|possible)?\s*"
+        r"(?:answer|response|prompt|instruction|version)\b",
+    ),
+    "label": (
+        rf"(?m:^\W*(?:{_MADE}|new|final|original)\s+{_THING}\s*\W{{0,3}}:)",
+        r"\A\W*(?:prompt|instruction|response)\s*\W{0,2}:",
+    ),
+    "rewriting": (
+        rf"\b(?:i|i['’]ve|we)\s+(?:have\s+)?(?:{_MADE}|rewrote|changed|kept)\s+(?:the|your)\b"
+        rf"[^\n.]{{0,30}}\b{_THING}",
+        rf"\bthe\s+(?:original|{_MADE}|proposed)\s+(?:prompt|instruction|answer|response|sample)\b",
+        r"\bthis\s+(?:rewrite|revision|rewritten|revised)\b",
+    ),
+    "assistant": (
+        r"\bas an? (?:ai|artificial intelligence)\b|\bas a (?:large )?language model\b",
+        r"\bi(?:['’]m| am) (?:just |only )?an ai\b",
+    ),
+    # Sample text reaches an agent between 16 hex digits of its own hash (core.ids.fence_of).
+    "fence": (r"(?<![0-9a-z])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9a-z])",),
+}
+_WRAPPERS = {
+    name: re.compile("|".join(patterns), re.IGNORECASE) for name, patterns in _PATTERNS.items()
+}
+_WHOLE_FENCE = re.compile(r"\A\s*(```+|~~~+)[^\n]*\n.*\n?\s*\1\s*\Z", re.DOTALL)
+_ASKS_FOR_CODE = re.compile(
+    r"```|\b(?:code|script|function|program\w*|class|json|html|css|sql|ya?ml|xml|csv|markdown|latex"
+    r"|python|java\w*|typescript|c\+\+|c#|rust|golang|bash|shell|command|query|regex|algorithm"
+    r"|regular expression|implement|fence\w*|ticks|backticks|diagram|ascii|config\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def check_wrapper(proposal: Proposal) -> Verdict:
+    """Refuse text around the text: talk about rewriting, reasoning tags, template tokens, fences.
+
+    What already stands in the original sample, or for the answer in the proposed prompt, is no
+    wrapper: the check looks for what the rewriter put around its work.
+    """
+    parent = proposal.parent
+    known = "\n".join(message.content for message in parent.messages).casefold()
+    found: dict[str, str] = {}
+    for text, excused in (
+        (proposal.prompt, known),
+        (proposal.answer, f"{known}\n{proposal.prompt.casefold()}"),
+    ):
+        for name, pattern in _WRAPPERS.items():
+            for match in pattern.finditer(text):
+                if match[0].strip().casefold() not in excused:
+                    found.setdefault(name, match[0].strip())
+    wanted = _fenced(parent.answer) or _ASKS_FOR_CODE.search(proposal.prompt) is not None
+    if (_fenced(proposal.answer) and not wanted) or (
+        _fenced(proposal.prompt) and not _fenced(parent.prompt)
+    ):
+        found["code fence"] = "```"
+    reason = f"Give the text alone, without {named(list(found.values()))}." if found else ""
+    numbers = {name: shortened(text) for name, text in found.items()}
+    return Verdict("wrapper", not found, numbers, reason)
+
+
+def _fenced(text: str) -> bool:
+    return (
+        _WHOLE_FENCE.match(text) is not None and len(re.findall(r"(?m)^\s*(?:```|~~~)", text)) == 2
+    )

@@ -1,0 +1,106 @@
+"""The one place where exceptions become exit codes: one line on stderr, never a traceback.
+
+0 done                   3 provider or credentials     75 another process owns the run
+1 internal error         4 budget reached             130 interrupted
+2 usage, configuration   5 too many failures
+"""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..core.errors import MiddoError
+from .output import Reply, Task, clean, stdout_reserved, write
+
+INTERRUPTED = 130
+# Click's ClickException, which typer does not export under a name of its own.
+_ParseError: Any = typer.BadParameter.__mro__[2]
+
+
+class Unexpected(Exception):
+    """An error that nobody expected, with the run folder it happened in; the cause is chained."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember where the traceback belongs."""
+        super().__init__(str(folder))
+        self.folder = folder
+
+
+def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -> int:
+    """Parse a command line, do what it says, print the reply, and return the exit code.
+
+    Args:
+        arguments: the words after `middo`.
+        parse: returns a `Task`, or an exit code where parsing itself has answered (`--help`).
+    """
+    as_json = "--json" in arguments
+    try:
+        parsed = parse(arguments)
+    except _ParseError as error:
+        return write(_refused(error), as_json=as_json)
+    if not callable(parsed):
+        return parsed if isinstance(parsed, int) else 0
+    with stdout_reserved():
+        reply = _perform(parsed)
+    return write(reply, as_json=as_json)
+
+
+def _refused(error: Any) -> Reply:
+    message = clean(error.format_message())
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
+    return failure(message, 2)
+
+
+def failure(message: str, exit_code: int) -> Reply:
+    """Return the reply of a command that could not do what was asked."""
+    line = clean(message)
+    return Reply({"error": line, "exit_code": exit_code}, "", exit_code, line)
+
+
+def _perform(task: Task) -> Reply:
+    try:
+        return task()
+    except MiddoError as error:
+        return failure(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return failure("interrupted", INTERRUPTED)
+    except Unexpected as error:
+        return _internal(error.__cause__ or error, error.folder)
+    except Exception as error:
+        return _internal(error, None)
+
+
+def _internal(error: BaseException, folder: Path | None) -> Reply:
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("MIDDO_DEBUG") == "1":
+        print(text, file=sys.stderr)
+    where = _keep(text, folder)
+    place = f"; the traceback is in {where}" if where else "; MIDDO_DEBUG=1 shows the traceback"
+    return failure(f"internal error: {type(error).__name__}: {error}{place}", 1)
+
+
+def _keep(text: str, folder: Path | None) -> Path | None:
+    """Write a traceback into the run folder, else into the folder for temporary files."""
+    if folder is not None and folder.is_dir():
+        with suppress(OSError):
+            path = folder / "error.txt"
+            path.write_text(text, encoding="utf-8", errors="replace")
+            return path
+    with (
+        suppress(OSError),
+        tempfile.NamedTemporaryFile(
+            "w", prefix="middo-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+        ) as file,
+    ):
+        file.write(text)
+        return Path(file.name)
+    return None

@@ -1,0 +1,193 @@
+"""The commands of `middo` and their options; what they do is in the modules they name.
+
+    middo run [CONFIG.yaml] [--data PATH] [--out DIR] [--rounds N] [--limit N] [--seed N]
+              [--set key=value]... [--dry-run] [--json]
+
+A command function only turns options into a `Task`; `boundary.carry_out` performs it, prints its
+reply and returns the exit code. Nothing heavy is imported before a task is performed.
+"""
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import __version__
+from .boundary import carry_out
+from .output import Reply, Task
+
+app = typer.Typer(
+    name="middo",
+    help="Improve a fine-tuning data set together with the model that learns from it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Print configurations.", rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted key; repeatable."),
+]
+Config = Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+class Format(StrEnum):
+    """Forms that data can be exported in."""
+
+    alpaca = "alpaca"
+    sharegpt = "sharegpt"
+    messages = "messages"
+    prompt = "prompt"
+    question = "question"
+    parquet = "parquet"
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(carry_out(sys.argv[1:], parse))
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """Return the task that a command line names, or the exit code where help was printed."""
+    command = typer.main.get_command(app)
+    words = list(arguments) or ["--help"]
+    return command.main(args=words, prog_name="middo", standalone_mode=False)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    as_json: Json = False,
+) -> Task | None:
+    if version:
+        return lambda: Reply({"version": __version__}, f"middo {__version__}")
+    if context.invoked_subcommand is None:
+        raise typer.BadParameter("a command is missing", ctx=context)
+    return None
+
+
+@app.command()
+def run(
+    config: Config = None,
+    data: Annotated[str | None, typer.Option(help="Data set to work on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder [runs/<time>-<id>].")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Refinements at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="A random number of the rows.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Feeds all randomness.")] = None,
+    sets: Sets = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and show the plan.")] = False,
+    as_json: Json = False,
+) -> Task:
+    """Run the whole loop; without CONFIG and --data a small one on the shipped data."""
+    from . import loop
+
+    flags = {"data.path": data, "rounds": rounds, "data.limit": limit, "seed": seed}
+    choice = loop.Choice(config, flags, tuple(sets or ()))
+    return partial(loop.plan, choice) if dry_run else partial(loop.run, choice, out)
+
+
+@app.command()
+def resume(folder: RunFolder, sets: Sets = None, as_json: Json = False) -> Task:
+    """Go on with a run where it stopped."""
+    from . import loop
+
+    return partial(loop.resume, folder, tuple(sets or ()))
+
+
+@app.command()
+def status(
+    folder: RunFolder,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow until the run ends.")] = False,
+    as_json: Json = False,
+) -> Task:
+    """Show where a run stands."""
+    from . import runs
+
+    return partial(runs.watch if watch else runs.status, folder)
+
+
+@app.command("list")
+def list_(
+    root: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    as_json: Json = False,
+) -> Task:
+    """List the runs of a folder."""
+    from . import runs
+
+    return partial(runs.overview, root)
+
+
+@app.command()
+def diagnose(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Data set to look at.")],
+    model: Annotated[str, typer.Option(help="Base model.")],
+    out: Annotated[Path, typer.Option(help="Folder for signals and diagnosis.")],
+    adapter: Annotated[Path | None, typer.Option(help="Adapter of the tuned model.")] = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> Task:
+    """Measure signals and flag samples, without rewriting any."""
+    from . import loop
+
+    choice = loop.Choice(None, {"data.path": data, "model.base": model}, tuple(sets or ()))
+    return partial(loop.diagnose, choice, adapter, out)
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    to: Annotated[Path, typer.Option(help="File to write: .json, .jsonl, .parquet.")],
+    form: Annotated[Format, typer.Option("--format", help="Form of the data.")],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write base and adapter as one model too.")
+    ] = False,
+    as_json: Json = False,
+) -> Task:
+    """Write the best round's data to a file, and on request the model beside it."""
+    from . import runs
+
+    return partial(runs.export, folder, form.value, to, merge=merge)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> Task:
+    """Check whether this machine has what a run needs."""
+    from . import doctor as checks
+
+    return checks.examine
+
+
+@config_app.command("init")
+def config_init(
+    to: Annotated[Path | None, typer.Option(help="New file to write [stdout].")] = None,
+    as_json: Json = False,
+) -> Task:
+    """Print a configuration with every key, its meaning and its default."""
+    from . import settings
+
+    return partial(settings.init, to)
+
+
+@config_app.command("show")
+def config_show(config: Config = None, sets: Sets = None, as_json: Json = False) -> Task:
+    """Print the configuration that a file, the environment and --set give together."""
+    from . import settings
+
+    return partial(settings.show, config, tuple(sets or ()))
+
+
+@config_app.command("schema")
+def config_schema(as_json: Json = False) -> Task:
+    """Print the JSON schema of a configuration."""
+    from . import settings
+
+    return settings.schema

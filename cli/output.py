@@ -1,0 +1,95 @@
+"""What a command answers: one JSON document, or text for people. Nothing else goes to stdout."""
+
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links and other strings
+    r"|\x1b[ -~]"
+)
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer of a command.
+
+    Attributes:
+        document: what `--json` prints.
+        text: what is printed otherwise.
+        exit_code: the exit code of the process.
+        error: one line for stderr, or None.
+    """
+
+    document: Any
+    text: str
+    exit_code: int = 0
+    error: str | None = None
+
+
+Task = Callable[[], Reply]
+"""A command whose arguments are parsed, ready to be carried out."""
+
+
+def clean(text: object) -> str:
+    """Return untrusted text on one line without anything that could steer a terminal.
+
+    Escape sequences, control characters and invisible formatting (such as reversed writing
+    direction) are removed; line breaks and runs of spaces become one space.
+    """
+    plain = _ESCAPES.sub("", str(text))
+    spaced = "".join(" " if char.isspace() else char for char in plain)
+    visible = "".join(char for char in spaced if unicodedata.category(char) not in _HIDDEN)
+    return " ".join(visible.split())
+
+
+def shortened(text: object, width: int) -> str:
+    """Return cleaned text of at most `width` characters, with `...` where it was cut."""
+    line = clean(text)
+    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+
+
+def write(reply: Reply, *, as_json: bool) -> int:
+    """Print a reply and return its exit code."""
+    if reply.error is not None:
+        print(f"middo: {clean(reply.error)}", file=sys.stderr, flush=True)
+    # ASCII only: JSON then reads the same under every locale and steers no terminal.
+    text = json.dumps(reply.document, indent=2) if as_json else reply.text
+    if text:
+        _print(text)
+    return reply.exit_code
+
+
+def _print(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        # The reader (`head`) has gone; keep Python from complaining again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def stdout_reserved() -> Iterator[None]:
+    """Send everything that is written to stdout inside to stderr, child processes included.
+
+    Libraries print where they like; stdout holds the reply and nothing else.
+    """
+    sys.stdout.flush()
+    python_stdout, sys.stdout = sys.stdout, sys.stderr
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout = python_stdout
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -1,0 +1,66 @@
+"""What `middo run --dry-run` prints, and where a run's texts go."""
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.config import RunConfig
+from .figures import aligned, count, several
+from .output import clean, shortened
+
+if TYPE_CHECKING:
+    from ..graph.preflight import Preflight
+
+_REASONS = 5
+
+
+def hosts_lines(config: RunConfig) -> list[str]:
+    """Say which model plays which role and where sample texts go for it."""
+    from ..providers.resolve import hosts
+
+    roles = {"rewriter": config.agents.rewriter}
+    if config.agents.critic is not None:
+        roles["critic"] = config.agents.critic
+    return [
+        f"{name} {clean(role.model)}: texts go to {clean(hosts(role))}"
+        + (" (this configuration runs code)" if role.model.startswith("import:") else "")
+        for name, role in roles.items()
+    ]
+
+
+def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:
+    """Return the plan as JSON types."""
+    return {
+        "dry_run": True,
+        "imported": found.data_rows,
+        "format": found.format,
+        "quarantined": [{"source": row.source, "reason": row.reason} for row in found.quarantined],
+        "holdout": found.holdout,
+        "train_rows": found.train_rows,
+        "model": found.model,
+        "dtype": found.dtype,
+        "device": found.device,
+        "teacher": found.teacher,
+        "embedder": found.embedder,
+        "trainings": config.rounds + 1,
+        "notes": list(found.notes),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def plan_text(config: RunConfig, found: "Preflight") -> str:
+    """Return the plan for people."""
+    table = [
+        ["Data", f"{clean(config.data.path)}: {several(found.data_rows, 'row')} ({found.format})"],
+        ["", f"{count(found.train_rows)} to train on, {count(found.holdout)} held out"],
+        ["Quarantined", several(len(found.quarantined), "row")],
+        *(
+            ["", f"{clean(row.source)}: {shortened(row.reason, 60)}"]
+            for row in found.quarantined[:_REASONS]
+        ),
+        ["Trainee", f"{clean(found.model)}, {found.dtype} on {found.device}"],
+        ["Training", f"{config.training.method}, {several(config.rounds + 1, 'training')} at most"],
+        ["Agents", clean(found.teacher)],
+        ["Embedder", clean(found.embedder)],
+        *(["Note", clean(note)] for note in found.notes),
+    ]
+    ending = "Everything a run needs is there; nothing was trained or written."
+    return "\n".join([*aligned(table, [False, False]), "", ending])

@@ -1,0 +1,173 @@
+"""The final summary of a run, and the shorter status, from the document of `run.json`.
+
+Keys may be missing or null while a run goes on; nothing that wasn't measured is shown as a number.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .figures import DASH, count, duration, loss, several, signed_between
+from .output import clean
+from .rounds import round_steps, round_table, set_aside_line
+
+Document = Mapping[str, Any]
+WIDTH = 96
+_LABEL = 12
+
+
+def summary_text(document: Document, folder: Path) -> str:
+    """Return what a finished or stopped run did, for people."""
+    parts = [
+        _head(document),
+        _lines(
+            ("Data", data_line(document)),
+            ("Untuned", _base_line(document)),
+            ("Hold-out", set_aside_line(document.get("rounds", []))),
+        ),
+        "\n".join(round_table(document.get("rounds", []), document.get("base_holdout_loss"))),
+        *round_steps(document.get("rounds", [])),
+        _lines(
+            ("Result", verdict(document)),
+            ("Tokens", tokens_line(document)),
+            ("Time", time_line(document)),
+            ("Export", _export_line(document, folder)),
+            ("Next", _next_line(document, folder)),
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def status_text(document: Document, folder: Path) -> str:
+    """Return where a run stands: its rounds in a table."""
+    table = round_table(document.get("rounds", []), document.get("base_holdout_loss"))
+    tail = _lines(
+        ("Tokens", tokens_line(document)),
+        ("Time", duration(document.get("seconds"))),
+        ("Export", _export_line(document, folder)),
+        ("Next", _next_line(document, folder)),
+    )
+    return "\n\n".join(part for part in (_head(document), "\n".join(table), tail) if part)
+
+
+def data_line(document: Document) -> str | None:
+    """Say where the imported rows went."""
+    if document.get("imported") is None:
+        return None
+    rounds = document.get("rounds") or [{}]
+    rows = (rounds[0].get("dataset") or {}).get("rows")
+    form = f" ({clean(document['format'])})" if document.get("format") else ""
+    return (
+        f"{several(document['imported'], 'row')} imported{form}: {count(rows)} to train on, "
+        f"{count(document.get('holdout'))} held out, "
+        f"{count(document.get('quarantined'))} quarantined, "
+        f"{count(document.get('not_selected'))} not selected"
+    )
+
+
+def verdict(document: Document) -> str:
+    """Say in one sentence what the hold-out shows, and no more than it shows."""
+    rounds = [r for r in document.get("rounds", []) if r.get("evaluation")]
+    if not rounds:
+        return "no round was evaluated"
+    if len(rounds) == 1:
+        return "only round 0 was trained: there is nothing to compare it with"
+    best = document.get("best_round")
+    chosen = next((r for r in rounds[1:] if r["round"] == best), None)
+    if chosen is not None:
+        return f"best round {best}: {_compared(chosen)}"
+    if best is None:
+        return f"undecided so far; round {rounds[-1]['round']}: {_compared(rounds[-1])}"
+    others = "; ".join(f"round {r['round']}: {_compared(r)}" for r in rounds[1:])
+    return f"best round 0: no refinement lowered the hold-out loss ({others})"
+
+
+def _compared(entry: Document) -> str:
+    """Compare a round with round 0 by the interval of their difference."""
+    rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
+    difference = entry.get("difference")
+    if entry.get("gate") == "undecided":
+        start = f"undecided, {rows} can't tell it from round 0"
+    elif not difference:
+        return "not compared with round 0"
+    elif difference["high"] < 0:
+        start = f"better than round 0 by {-difference['mean']:.4f} nats per token on {rows}"
+    elif difference["low"] > 0:
+        start = f"worse than round 0 by {difference['mean']:.4f} nats per token on {rows}"
+    else:
+        start = f"no measurable difference from round 0 on {rows}"
+    back = ", rolled back" if entry.get("gate") == "rolled_back" else ""
+    if not difference:
+        return start + back
+    mean = f"{difference['mean']:+.4f}, " if "measurable" in start or "undecided" in start else ""
+    return f"{start} ({mean}95% interval {signed_between(difference)}){back}"
+
+
+def tokens_line(document: Document) -> str | None:
+    """Say what the agents' models used; what is unknown is called unknown."""
+    tokens = document.get("tokens")
+    if tokens is None:
+        return None
+    text = (
+        f"{count(tokens.get('prompt'))} read and {count(tokens.get('completion'))} written in "
+        f"{several(tokens.get('calls') or 0, 'call')}"
+    )
+    if tokens.get("unknown_calls"):
+        text += f", and unknown for {several(tokens['unknown_calls'], 'more call')}"
+    cost = document.get("cost_usd")
+    if cost is None:
+        return text + "; cost unknown"
+    return text + ("; no cost, all models are local" if cost == 0 else f"; {cost:.2f} USD")
+
+
+def time_line(document: Document) -> str:
+    """Say how long the run took and which steps took it, the longest first."""
+    spent: dict[str, float] = {}
+    for entry in document.get("rounds", []):
+        for node, seconds in (entry.get("times") or {}).items():
+            spent[node] = spent.get(node, 0.0) + seconds
+    total = duration(document.get("seconds"))
+    if not spent:
+        return total
+    order = sorted(spent.items(), key=lambda item: -item[1])
+    return f"{total}: " + ", ".join(f"{clean(node)} {duration(s)}" for node, s in order)
+
+
+def _head(document: Document) -> str:
+    text = f"Run {clean(document.get('run', '?'))}: {clean(document.get('status', '?'))}"
+    return f"{text} ({clean(document['stopped'])})" if document.get("stopped") else text
+
+
+def _base_line(document: Document) -> str | None:
+    base = document.get("base_holdout_loss")
+    return None if base is None else f"hold-out loss {loss(base)} nats per token before training"
+
+
+def _export_line(document: Document, folder: Path) -> str | None:
+    export = document.get("export")
+    return None if export is None else f"{folder / export} (data, model, README.md)"
+
+
+def _next_line(document: Document, folder: Path) -> str:
+    if document.get("status") == "running":
+        return f"`middo status {folder} --watch` follows the run"
+    if document.get("status") != "finished":
+        return f"`middo resume {folder}` goes on where the run stopped"
+    return (
+        f"`middo export {folder} --format messages --to FILE` writes the data in another form; "
+        f"samples, signals and proposals are in {folder}/rounds"
+    )
+
+
+def _lines(*pairs: tuple[str, Any]) -> str:
+    return "\n".join(line for label, text in pairs if text for line in _labelled(label, str(text)))
+
+
+def _labelled(label: str, text: str) -> Iterator[str]:
+    """Yield a text wrapped beside its label; no word is broken, since it may be a path."""
+    wrapped = textwrap.wrap(
+        clean(text), WIDTH - _LABEL, break_long_words=False, break_on_hyphens=False
+    )
+    for number, line in enumerate(wrapped or [DASH]):
+        yield (label if number == 0 else "").ljust(_LABEL) + line

@@ -1,0 +1,168 @@
+"""An open run: its folder, configuration, stores and models, handed to the nodes.
+
+Nothing is opened at import. Heavy parts (trainee, embedder, chat models) are loaded on first use.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from ..agents.measuring import Measuring
+from ..core.config import RunConfig
+from ..core.ids import short_hash
+from ..core.progress import Report, silent
+from ..providers.embedders import Embedder, load_embedder
+from ..stores.database import Database, open_database
+from ..stores.facts import Facts
+from ..stores.ledger import Ledger
+from ..stores.samples import Version
+from ..stores.scores import Scores
+from ..training.device import Dtype, pick_device, pick_dtype
+from ..training.scorer import Scorer
+from ..training.sources import ModelSource, resolve_model
+from ..training.weights import weights_digest
+from .chats import Chats
+
+
+def never() -> bool:
+    """Say that nobody asked the run to stop."""
+    return False
+
+
+@dataclass
+class Deps:
+    """What the nodes of one run work with."""
+
+    folder: Path
+    config: RunConfig
+    database: Database
+    report: Report = silent
+    should_stop: Callable[[], bool] = never
+    started: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """The run's facts."""
+        return Facts(self.database)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The run's ledger."""
+        return Ledger(self.database)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Measurements under way."""
+        return Scores(self.database)
+
+    @cached_property
+    def chats(self) -> Chats:
+        """The agents' models."""
+        return Chats(self.config, self.ledger, seconds_used=self.seconds_used)
+
+    @cached_property
+    def source(self) -> ModelSource:
+        """The trainee's base model as a folder of safetensors."""
+        return resolve_model(self.config.model.base)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The sentence embedder of the checks."""
+        return load_embedder(self.config.checks.embedder)
+
+    @cached_property
+    def device(self) -> str:
+        """The device, chosen once per run so that a resumed run computes the same."""
+        return str(self.facts.put_once("device", pick_device()))
+
+    @cached_property
+    def dtype(self) -> Dtype:
+        """The precision of all passes, chosen once per run: precisions are never mixed."""
+        chosen = pick_dtype(self.config.model.dtype, self.device)
+        return cast(Dtype, self.facts.put_once("dtype", chosen))
+
+    def seconds_used(self) -> float:
+        """Wall-clock seconds of this run, earlier sessions included."""
+        earlier: float = self.facts.get("seconds", 0.0)
+        return earlier + time.monotonic() - self.started
+
+    def keep_seconds(self) -> None:
+        """Write the time used so far, so that a later session goes on counting."""
+        self.facts.put("seconds", self.seconds_used())
+        self.started = time.monotonic()
+
+    def round_folder(self, round: int) -> Path:
+        """Return the folder of a round."""
+        return self.folder / "rounds" / str(round)
+
+    def version(self, round: int) -> Version:
+        """Return the data set that a round trains on."""
+        return Version(self.round_folder(round) / "dataset")
+
+    def holdout(self) -> Version:
+        """Return the rows that are never trained on or rewritten."""
+        return Version(self.folder / "holdout")
+
+    @contextmanager
+    def measuring(self, round: int | None) -> Iterator[Measuring]:
+        """Open a scorer of a round's model, or of the untuned base (None), and close it after."""
+        tuned = None if round is None else self.round_folder(round) / "model"
+        with self.measuring_of(tuned, None if round is None else self.weights_of(round)) as opened:
+            yield opened
+
+    @contextmanager
+    def measuring_of(self, tuned: Path | None, weights: str | None = None) -> Iterator[Measuring]:
+        """Open a scorer of the base model, or of a model folder made from it.
+
+        Args:
+            tuned: a LoRA adapter, or all weights; None for the base.
+            weights: hash of the tuned weights; computed where it is not given.
+        """
+        is_adapter = tuned is not None and (tuned / "adapter_config.json").exists()
+        if tuned is None:
+            weights = self.source.digest
+        elif weights is None:
+            weights = weights_digest(tuned)
+        model = self.config.model
+        scorer = Scorer(
+            tuned if tuned is not None and not is_adapter else self.source.folder,
+            adapter=tuned if is_adapter else None,
+            dtype=self.dtype,
+            device=self.device,
+            template=model.template,
+            max_length=model.max_length,
+        )
+        parts = [self.source.digest, weights, self.dtype, self.device]
+        key = short_hash([*parts, model.template, model.max_length])
+        try:
+            yield Measuring(
+                scorer, key, scores=self.scores, facts=self.facts, should_stop=self.should_stop
+            )
+        finally:
+            scorer.close()
+
+    def weights_of(self, round: int | None) -> str:
+        """Return the hash of a round's trained weights."""
+        return str(self.facts.get(f"round.{round}.training")["weights"])
+
+    def close(self) -> None:
+        """Release models and files."""
+        if "chats" in self.__dict__:
+            self.chats.close()
+        self.database.close()
+
+
+def open_run(
+    folder: Path,
+    config: RunConfig,
+    *,
+    report: Report = silent,
+    should_stop: Callable[[], bool] = never,
+) -> Deps:
+    """Open a run folder for working on it; the caller holds its lock and closes the result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Deps(folder, config, open_database(folder / "ledger.db"), report, should_stop)

@@ -1,0 +1,268 @@
+"""Diagnose: measure every sample with base and tuned model, map them, flag, and write it down."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..agents.calibrating import calibrate_quality
+from ..agents.diagnostician import Diagnosis, diagnose, fit_reference, reference_from
+from ..agents.measuring import Measuring, items_of
+from ..agents.signal_table import Signals, collect, table
+from ..core.measures import Ask, Measured
+from ..core.progress import Note
+from ..core.records import Axis, Sample
+from ..curation.plan import plan_refinement
+from ..curation.stop import should_stop
+from ..signals.clusters import ClusterMap, Match, find_clusters, match_clusters
+from ..signals.density import Density, centre_and_normalise, density
+from ..signals.proof import Terms, loss_floor, median_quality, memorisation_offset
+from ..signals.quality import Calibration
+from ..stores.runs import write_json
+from ..stores.tables import read_signals, write_embeddings, write_signals
+from ..stores.vectors import ChromaIndex
+from .deps import Deps
+from .evaluation import read_holdout, refresh_figures
+from .reporting import advance_in
+from .state import LoopState
+
+FEWEST_VECTORS = 8
+
+
+def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
+    """Write signals, embeddings and diagnosis of the round, and choose what to refine."""
+    number, source = state["round"], state["source_round"]
+    config = deps.config.signals
+    samples, held = list(deps.version(source)), list(deps.holdout())
+    prefix = f"round.{source}"
+    with deps.measuring(None) as base:
+        on_base = base.measure(
+            f"{prefix}.base",
+            items_of(samples),
+            advance=advance_in(deps, "diagnose", number, "base losses"),
+        )
+    with deps.measuring(source) as tuned:
+        calibration, on_tuned = measure_tuned(deps, tuned, prefix, number, samples, held)
+        held_quality = _held_quality(deps, tuned, prefix, number, held, calibration)
+    signals = collect(samples, on_base, on_tuned, calibration, one_model=False)
+    folder = deps.round_folder(number)
+    near, clusters = map_vectors(deps, folder, f"round-{number}", signals)
+    drift = _drift(deps, number, clusters)
+
+    holdout_loss = deps.facts.get(f"round.{source}.evaluation")["all_rows"]["loss"]
+    plain = deps.facts.get("reference")
+    if plain is None:
+        first = fit_reference(signals, near, config, holdout_loss)
+        plain = deps.facts.put_once("reference", first.as_dict())
+        deps.facts.put_once("set_aside", _broken(held_quality, plain["quality"]))
+    found = diagnose(
+        signals,
+        near,
+        calibration,
+        reference_from(plain),
+        config,
+        holdout_loss=holdout_loss,
+        suppressed=_suppressed(deps, number),
+        clusters=clusters,
+        drift=drift,
+    )
+    refresh_figures(deps, source)
+    plan = plan_refinement(list(found.flags), deps.config.refinement.max_samples)
+    flagged = {
+        "samples": len({flag.sample_id for flag in found.flags}),
+        **{str(axis): report.flagged for axis, report in found.axes.items()},
+    }
+    write_signals(
+        folder / "signals.parquet",
+        table(signals, found.complexity, near, clusters.labels if clusters else {}, found.flags),
+    )
+    write_json(
+        folder / "diagnosis.json",
+        {
+            "round": number,
+            "source_round": source,
+            **as_document(found, calibration, clusters, drift),
+            "proof": _proof_figures(deps, source, signals, calibration, found),
+            "plan": plan.as_dict(),
+        },
+    )
+    deps.facts.put(
+        f"round.{number}.diagnosis",
+        {
+            "flagged": flagged,
+            "axes": {str(axis): report.as_dict() for axis, report in found.axes.items()},
+            "cautions": list(found.cautions),
+            "source_round": source,
+        },
+    )
+    for caution in found.cautions:
+        deps.report(Note(caution))
+    parts = ", ".join(f"{report.flagged} {axis}" for axis, report in found.axes.items())
+    gates = [deps.facts.get(f"round.{k}.gate")["verdict"] for k in range(number + 1)]
+    reason = should_stop(
+        rounds=deps.config.rounds,
+        gates=gates,
+        patience=deps.config.gate.patience,
+        on_worse=deps.config.gate.on_worse,
+        flagged=flagged["samples"],
+    )
+    return {
+        "stop": reason or ""
+    }, f"{flagged['samples']} of {len(samples)} samples flagged ({parts})"
+
+
+def measure_tuned(
+    deps: Deps,
+    tuned: Measuring,
+    prefix: str,
+    number: int,
+    samples: Sequence[Sample],
+    held: Sequence[Sample],
+) -> tuple[Calibration, dict[str, Measured]]:
+    """Calibrate quality first, then measure all samples with what earned a weight."""
+    config = deps.config
+    if Axis.QUALITY in config.signals.axes:
+        calibration = calibrate_quality(
+            tuned,
+            f"{prefix}.calibration",
+            samples,
+            held,
+            rows=config.signals.calibration,
+            seed=config.seed,
+            advance=advance_in(deps, "diagnose", number, "calibration answers"),
+        )
+    else:
+        calibration = Calibration(False, "not among signals.axes", 0)
+    asks: frozenset[Ask] = calibration.asks | {"embedding"}
+    measured = tuned.measure(
+        f"{prefix}.tuned", items_of(samples), asks, advance_in(deps, "diagnose", number, "signals")
+    )
+    return calibration, measured
+
+
+def map_vectors(
+    deps: Deps, folder: Path, name: str, signals: Signals
+) -> tuple[Density | None, ClusterMap | None]:
+    """Index the embeddings, measure density and find clusters; None where there are too few."""
+    ids = [signals.ids[i] for i in signals.embedded]
+    raw = signals.vectors()
+    write_embeddings(folder / "embeddings.parquet", ids, raw)
+    if len(ids) < FEWEST_VECTORS:
+        return None, None
+    vectors = centre_and_normalise(raw)
+    index = ChromaIndex(deps.folder / "vectors", name)
+    try:
+        index.add(ids, vectors)
+        prompts = [signals.samples[i].prompt for i in signals.embedded]
+        near = density(ids, vectors, prompts, index.nearest, deps.config.signals.neighbours)
+    finally:
+        index.close()
+    return near, find_clusters(ids, vectors, near.values, deps.config.seed)
+
+
+def as_document(
+    found: Diagnosis, calibration: Calibration, clusters: ClusterMap | None, drift: Match | None
+) -> dict[str, Any]:
+    """Return the part of `diagnosis.json` that a diagnosis without a run has too."""
+    return {
+        "axes": {str(axis): report.as_dict() for axis, report in found.axes.items()},
+        "cautions": list(found.cautions),
+        "thresholds": found.reference.as_dict(),
+        "shift": found.shift,
+        "calibration": calibration.as_dict(),
+        "clusters": clusters.as_dict() if clusters else None,
+        "drift": drift.drift if drift else None,
+        "flags": [
+            {
+                "id": flag.sample_id,
+                "axis": str(flag.axis),
+                "score": flag.score,
+                "threshold": flag.threshold,
+                "reason": flag.reason,
+            }
+            for flag in found.flags
+        ],
+    }
+
+
+def _held_quality(
+    deps: Deps,
+    tuned: Measuring,
+    prefix: str,
+    number: int,
+    held: Sequence[Sample],
+    calibration: Calibration,
+) -> dict[str, float]:
+    """Return the quality of the hold-out rows, so that broken ones are no measure of a round."""
+    if not calibration.on or not held:
+        return {}
+    measured = tuned.measure(
+        f"{prefix}.held",
+        items_of(held),
+        calibration.asks,
+        advance_in(deps, "diagnose", number, "hold-out signals"),
+    )
+    qualities = {name: calibration.probability(one) for name, one in measured.items()}
+    return {name: quality for name, quality in qualities.items() if quality is not None}
+
+
+def _broken(qualities: dict[str, float], threshold: dict[str, Any] | None) -> list[str]:
+    if threshold is None:
+        return []
+    return sorted(name for name, quality in qualities.items() if quality < threshold["value"])
+
+
+def _suppressed(deps: Deps, number: int) -> dict[Axis, frozenset[str]]:
+    """Return samples not to be flagged again: refused on every attempt, or rolled back since.
+
+    Ids are hashes of content, so a sample whose text changed has another id and starts afresh.
+    """
+    names: dict[Axis, set[str]] = {axis: set() for axis in Axis}
+    for earlier in range(number):
+        undone = deps.facts.get(f"round.{earlier + 1}.gate", {}).get("verdict") == "rolled_back"
+        fates = deps.facts.get(f"round.{earlier}.fates", {})
+        for outcome in deps.ledger.outcomes(earlier):
+            fate, _ = fates[outcome.sample_id]
+            if fate == "rejected" or (undone and fate == "accepted"):
+                names[outcome.axis].add(outcome.sample_id)
+    return {axis: frozenset(found) for axis, found in names.items()}
+
+
+def _drift(deps: Deps, number: int, clusters: ClusterMap | None) -> Match | None:
+    before = deps.round_folder(number - 1) / "signals.parquet"
+    if clusters is None or number == 0 or not before.exists():
+        return None
+    previous = {row["id"]: row["cluster"] for row in read_signals(before)}
+    return match_clusters(
+        {name: label for name, label in previous.items() if label is not None}, clusters.labels
+    )
+
+
+def _proof_figures(
+    deps: Deps, source: int, signals: Signals, calibration: Calibration, found: Diagnosis
+) -> dict[str, Any]:
+    """Return what proposals of this round are held against; see `agents.prover.Evidence`."""
+    if signals.loss_tuned is None:
+        raise ValueError("a round's signals come from base and tuned model")
+    flagged = {flag.sample_id for flag in found.flags}
+    calm = np.array([name not in flagged for name in signals.ids])
+    losses = signals.loss_tuned[calm]
+    base, tuned = read_holdout(deps, 0, "base"), read_holdout(deps, source)
+    held = {row.id: row.loss for row in base.rows}
+    pairs = np.array([(held[r.id], r.loss) for r in tuned.rows if r.id in held]).reshape(-1, 2)
+    offset = 0.0
+    if len(pairs):
+        offset = memorisation_offset(
+            signals.loss_base, signals.loss_tuned, pairs[:, 0], pairs[:, 1]
+        )
+    quality = found.reference.quality
+    terms = Terms(
+        offset=offset,
+        loss_floor=loss_floor(losses),
+        margin=calibration.margin,
+        quality_threshold=quality.value if quality and calibration.on else None,
+        quality_median=median_quality(signals.quality[calm]) if calibration.on else None,
+    )
+    ceiling = round(float(losses[np.isfinite(losses)].max()), 4)
+    return {"terms": terms.as_dict(), "loss_ceiling": ceiling, "holdout_rows": len(pairs)}

@@ -1,0 +1,81 @@
+"""`run.json`: the whole state of a run as one JSON document, composed from its facts."""
+
+from typing import Any
+
+from ..stores.runs import write_run
+from .deps import Deps
+
+_COUNTS = ("accepted", "rejected", "failed", "deferred", "kept", "replaced", "added", "dropped")
+
+
+def compose(deps: Deps, status: str) -> dict[str, Any]:
+    """Return the document that every command with `--json` prints.
+
+    Counts of round k describe the step from D_k to D_{k+1}; they are null while there is none.
+    """
+    facts = deps.facts
+    data = facts.get("data", {})
+    result = facts.get("result", {})
+    spent = deps.ledger.spent()
+    return {
+        "run": deps.folder.name,
+        "status": status,
+        "config_hash": facts.get("config_hash"),
+        "started": facts.get("started"),
+        "machine": facts.get("machine"),
+        "rounds": [_round(deps, k) for k in range(facts.get("rounds_seen", 0))],
+        "base_holdout_loss": facts.get("base_holdout", {}).get("loss"),
+        "best_round": result.get("best_round"),
+        "difference": result.get("difference"),
+        "stopped": result.get("stopped"),
+        "export": result.get("export"),
+        "imported": data.get("imported"),
+        "holdout": data.get("holdout"),
+        "quarantined": data.get("quarantined"),
+        "not_selected": data.get("not_selected"),
+        "format": data.get("format"),
+        "tokens": {
+            "prompt": spent.prompt_tokens,
+            "completion": spent.completion_tokens,
+            "calls": spent.calls,
+            "unknown_calls": spent.unknown_calls,
+        },
+        "cost_usd": _cost(deps, spent.calls),
+        "seconds": round(deps.seconds_used(), 1),
+    }
+
+
+def write_document(deps: Deps, status: str) -> dict[str, Any]:
+    """Compose `run.json` and replace it on disk."""
+    document = compose(deps, status)
+    write_run(deps.folder, document)
+    return document
+
+
+def _cost(deps: Deps, calls: int) -> float | None:
+    """Return 0 where every model runs on this machine; a price that isn't known stays null."""
+    roles = (deps.config.agents.rewriter, deps.config.agents.judge)
+    local = all(role.model.startswith("llamacpp:") for role in roles)
+    return 0.0 if local or not calls else None
+
+
+def _round(deps: Deps, k: int) -> dict[str, Any]:
+    facts = deps.facts.under(f"round.{k}")
+    diagnosis = facts.get("diagnosis", {})
+    counts = facts.get("counts", {})
+    gate = facts.get("gate", {})
+    return {
+        "round": k,
+        "dataset": facts.get("dataset"),
+        "training": facts.get("training"),
+        "evaluation": facts.get("evaluation"),
+        "flagged": diagnosis.get("flagged"),
+        **{name: counts.get(name) for name in _COUNTS},
+        "gate": gate.get("verdict"),
+        "difference": gate.get("difference"),
+        "axes": diagnosis.get("axes"),
+        "cautions": diagnosis.get("cautions", []),
+        "source_round": diagnosis.get("source_round"),
+        "reasons": facts.get("reasons"),
+        "times": facts.get("times", {}),
+    }

@@ -1,0 +1,109 @@
+"""Finalize: export the best round's data, its model, and a data card with the figures."""
+
+import shutil
+from typing import Any
+
+from ..core.config import RunConfig
+from ..curation.gate import FEWEST_ROWS
+from ..formats.exporting import export_samples
+from ..stores.runs import write_text
+from .deps import Deps
+from .state import LoopState
+
+
+def finalize(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
+    """Write `export/` and the run's result."""
+    gate = deps.facts.get(f"round.{state['round']}.gate")
+    best: int = gate["best"]
+    at_best = deps.facts.get(f"round.{best}.gate")
+    rows = deps.facts.get(f"round.{best}.evaluation")["rows"]
+    sentence = difference_in_words(best, at_best["difference"], rows)
+    partial = deps.folder / "export.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    form = deps.facts.get("data")["format"]
+    count = export_samples(deps.version(best), form, partial / "data.jsonl")
+    shutil.copytree(deps.round_folder(best) / "model", partial / "model")
+    write_text(partial / "README.md", _card(deps, best, sentence, state["stop"], count))
+    target = deps.folder / "export"
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    deps.facts.put(
+        "result",
+        {
+            "best_round": best,
+            "difference": sentence,
+            "stopped": state["stop"],
+            "export": "export",
+        },
+    )
+    return {}, f"best round {best}: {sentence}"
+
+
+def difference_in_words(best: int, difference: dict[str, Any] | None, rows: int) -> str:
+    """Say honestly what the hold-out says of the best round against round 0."""
+    if best == 0 or difference is None:
+        return "no measurable difference: no round was better than the seed data on the hold-out"
+    mean, low, high = difference["mean"], difference["low"], difference["high"]
+    interval = f"{mean:+.4f} nats per token, 95 % interval {low:+.4f} to {high:+.4f}"
+    if rows < FEWEST_ROWS:
+        return f"undecided: {rows} hold-out rows are too few to tell ({interval})"
+    if high < 0:
+        return f"better than the seed data on the hold-out ({interval})"
+    return f"no measurable difference to the seed data on the hold-out ({interval})"
+
+
+def _card(deps: Deps, best: int, sentence: str, stopped: str, rows: int) -> str:
+    """Return the data card: what this is, how it was made, what was measured."""
+    facts, config = deps.facts, deps.config
+    data = facts.get("data")
+    base = facts.get("base_holdout")["loss"]
+    lines = [
+        f"# Data set curated by Middo, round {best} of {deps.folder.name}",
+        "",
+        f"- **Rows**: {rows} in `data.jsonl`, in the form of the input ({data['format']}).",
+        f"- **From**: `{config.data.path}`: {data['imported']} rows imported,"
+        f" {data['holdout']} held out, {data['quarantined']} quarantined,"
+        f" {data['not_selected']} not selected.",
+        f"- **Result**: {sentence}.",
+        f"- **Ended**: {stopped}.",
+        f"- **Model**: `model/`, {_kind(config)} of `{config.model.base}`.",
+        f"- **Agents**: rewriter `{config.agents.rewriter.model}`, critic"
+        f" `{config.agents.judge.model}`.",
+        "",
+        "| round | rows | hold-out loss | 95 % interval | accepted | rejected | failed | deferred"
+        " | gate |",
+        "|---|---|---|---|---|---|---|---|---|",
+        f"| untuned base | | {_number(base)} | | | | | | |",
+        *(_row(deps, number) for number in range(facts.get("rounds_seen"))),
+        "",
+        "Loss is the token-weighted mean cross-entropy of the answers, nats per token, on rows that"
+        " were never trained on or rewritten. The gate compares rounds paired by row.",
+        "",
+        "Rewritten and new rows come from the agents named above; each of them passed the checks,"
+        " the critic and the proof of the trained model. The input's licence goes on to hold for"
+        " what is taken from it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(deps: Deps, number: int) -> str:
+    facts = deps.facts.under(f"round.{number}")
+    evaluation, counts = facts["evaluation"], facts.get("counts", {})
+    interval = evaluation["interval"]
+    cells = [
+        number,
+        facts["dataset"]["rows"],
+        _number(evaluation["holdout_loss"]),
+        "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}",
+        *(counts.get(fate, "") for fate in ("accepted", "rejected", "failed", "deferred")),
+        facts["gate"]["verdict"],
+    ]
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _kind(config: RunConfig) -> str:
+    return "a LoRA adapter" if config.training.method == "lora" else "all weights, fine-tuned"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

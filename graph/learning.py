@@ -1,0 +1,190 @@
+"""Train, evaluate, gate: what a round's model is worth on rows that nobody trained on."""
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+
+from ..agents.evaluator import evaluate
+from ..core.progress import Note
+from ..curation.gate import best_round, judge
+from ..curation.stop import should_stop
+from ..stores.runs import write_text
+from ..training.job import StepPlan, TrainedModel, TrainingJob, train
+from .deps import Deps
+from .evaluation import gate_rows, refresh_figures, write_holdout
+from .reporting import advance_in
+from .state import LoopState
+
+Step = tuple[dict[str, Any], str]
+
+
+def train_round(deps: Deps, state: LoopState) -> Step:
+    """Fine-tune the base model on the round's data, or reuse the model of equal data."""
+    number = state["round"]
+    job = _job(deps, number)
+    _reuse_equal(deps, job, number)
+    made = train(
+        job, on_progress=advance_in(deps, "train", number, "steps"), should_stop=deps.should_stop
+    )
+    deps.facts.put_once("steps", {"rows": made.plan.rows_per_step, "steps": made.plan.max_steps})
+    deps.facts.put(f"round.{number}.training", _figures(deps, made))
+    for reason, count in sorted(made.skipped.items()):
+        deps.report(Note(f"{count} rows are not trained on: {reason}"))
+    how = "reused, the data is the same" if made.reused else f"{made.peak_memory_mb} MB at most"
+    loss = f"train loss {made.train_loss:.3f}"
+    return {}, f"{made.rows} rows, {made.plan.max_steps} steps, {loss} ({how})"
+
+
+def evaluate_round(deps: Deps, state: LoopState) -> Step:
+    """Score the hold-out with the round's model; in round 0 with the untuned base too."""
+    number = state["round"]
+    held = list(deps.holdout())
+    advance = advance_in(deps, "evaluate", number, "hold-out rows")
+    base = None
+    if number == 0:
+        with deps.measuring(None) as untuned:
+            base = evaluate(untuned, "holdout.base", held, advance)
+    with deps.measuring(number) as tuned:
+        scored = evaluate(tuned, f"round.{number}.holdout", held, advance)
+    write_holdout(deps, number, scored, base)
+    figures = refresh_figures(deps, number)
+    if figures["holdout_loss"] is None:
+        return {}, "no hold-out row could be scored"
+    low, high = figures["interval"]
+    text = f"hold-out loss {figures['holdout_loss']:.4f} [{low:.4f}, {high:.4f}]"
+    if number == 0 and (before := deps.facts.get("base_holdout")["loss"]) is not None:
+        text += f", untuned base {before:.4f}"
+    return {}, f"{text}, {figures['rows']} rows"
+
+
+def gate_round(deps: Deps, state: LoopState) -> Step:
+    """Compare the round with round 0 and the best so far, and see whether the run goes on."""
+    number = state["round"]
+    if number == 0:
+        deps.facts.put("round.0.gate", {"verdict": "baseline", "difference": None, "best": 0})
+    else:
+        _judge(deps, number)
+    gates = [deps.facts.get(f"round.{k}.gate") for k in range(number + 1)]
+    verdict = gates[-1]["verdict"]
+    reason = should_stop(
+        rounds=deps.config.rounds,
+        gates=[gate["verdict"] for gate in gates],
+        patience=deps.config.gate.patience,
+        on_worse=deps.config.gate.on_worse,
+    )
+    update: dict[str, Any] = {"stop": reason or ""}
+    update["source_round"] = gates[-1]["best"] if verdict == "rolled_back" else number
+    text = verdict
+    if (difference := gates[-1]["difference"]) is not None:
+        low, high = difference["low"], difference["high"]
+        text += f": {difference['mean']:+.4f} nats [{low:+.4f}, {high:+.4f}] against round 0"
+    return update, f"{text}; {'ends: ' + reason if reason else 'goes on'}"
+
+
+def _judge(deps: Deps, number: int) -> None:
+    before = deps.facts.get(f"round.{number - 1}.gate")["best"]
+    rows = {k: gate_rows(deps, k) for k in {0, before, number}}
+    common = set.intersection(*({row.id for row in held.rows} for held in rows.values()))
+    # All three are in order of id, so the rows left line up.
+    paired = {k: [row for row in held.rows if row.id in common] for k, held in rows.items()}
+    if not common:
+        gate: dict[str, Any] = {"verdict": "undecided", "difference": None, "best": before}
+        deps.facts.put(f"round.{number}.gate", gate)
+        return
+    losses = {k: np.array([row.loss for row in found]) for k, found in paired.items()}
+    tokens = np.array([row.tokens for row in paired[number]], dtype=np.int64)
+    found = judge(
+        losses[number],
+        losses[0],
+        losses[before],
+        tokens,
+        margin=deps.config.gate.margin,
+        seed=deps.config.seed,
+    )
+    standing = []
+    for k in range(number + 1):
+        verdict = found.gate if k == number else deps.facts.get(f"round.{k}.gate")["verdict"]
+        loss = deps.facts.get(f"round.{k}.evaluation")["holdout_loss"]
+        if loss is not None:
+            standing.append((k, loss, verdict))
+    deps.facts.put(
+        f"round.{number}.gate",
+        {
+            "verdict": found.gate,
+            "difference": found.against_first.as_dict(),
+            "against_best": found.against_best.as_dict(),
+            "best": best_round(standing),
+        },
+    )
+
+
+def _job(deps: Deps, number: int) -> TrainingJob:
+    """Describe the training of a round; all rounds take as many optimizer steps as round 0."""
+    config, folder = deps.config, deps.round_folder(number)
+    steps = deps.facts.get("steps")
+    rows = folder / "rows.jsonl"
+    version = deps.version(number)
+    lines = (
+        json.dumps({"id": sample.id, "messages": [m.as_dict() for m in sample.messages]})
+        for sample in version
+    )
+    write_text(rows, "".join(line + "\n" for line in lines))
+    return TrainingJob(
+        base=deps.source.folder,
+        base_digest=deps.source.digest,
+        rows=rows,
+        dataset_sha256=version.sha256,
+        output=folder / "model",
+        method=config.training.method,
+        learning_rate=config.training.rate,
+        epochs=config.training.epochs,
+        batch_tokens=config.training.batch_tokens,
+        plan=None if steps is None or number == 0 else StepPlan(steps["rows"], steps["steps"]),
+        lora_rank=config.training.lora.rank,
+        lora_alpha=config.training.lora.alpha,
+        lora_dropout=config.training.lora.dropout,
+        dtype=deps.dtype,
+        device=deps.device,
+        template=config.model.template,
+        max_length=config.model.max_length,
+        seed=config.seed,
+        report_to=tuple(config.training.report_to),
+    )
+
+
+def _reuse_equal(deps: Deps, job: TrainingJob, number: int) -> None:
+    """Take over an earlier round's model where the data set is the same."""
+    if job.output.exists():
+        return
+    for earlier in range(number):
+        if deps.version(earlier).sha256 != job.dataset_sha256:
+            continue
+        model = deps.round_folder(earlier) / "model"
+        partial = job.output.with_name("model.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(model, partial)
+        record = json.loads((partial / "training.json").read_text(encoding="utf-8"))
+        # Round 0 found the step plan that later jobs state, so its key differs and its model not.
+        write_text(partial / "training.json", json.dumps({**record, "key": job.key}) + "\n")
+        partial.rename(job.output)
+        return
+
+
+def _figures(deps: Deps, made: TrainedModel) -> dict[str, Any]:
+    return {
+        "key": made.key,
+        "weights": made.weights,
+        "rows": made.rows,
+        "skipped": made.skipped,
+        "steps": made.plan.max_steps,
+        "rows_per_step": made.plan.rows_per_step,
+        "tokens": made.tokens,
+        "train_loss": made.train_loss,
+        "seconds": made.seconds,
+        "peak_memory_mb": made.peak_memory_mb,
+        "reused": made.reused,
+        "device": deps.device,
+        "dtype": deps.dtype,
+    }

@@ -1,0 +1,86 @@
+"""The nodes of the loop: each adapts stored state to an agent and writes down what came of it.
+
+A node may run twice after a crash. So it writes whole files and named facts, finds finished work in
+the ledger and the scores, and decides nothing by the clock or by which task ends first.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..core.errors import Interrupted
+from ..core.progress import Finished, Started
+from .deps import Deps
+from .diagnosing import diagnose_round
+from .document import write_document
+from .finishing import finalize
+from .learning import evaluate_round, gate_round, train_round
+from .merging import merge_round
+from .preparing import prepare
+from .refining import refine_round
+from .state import LoopState
+
+Update = dict[str, Any]
+Step = Callable[[Deps, LoopState], tuple[Update, str]]
+
+
+class Nodes:
+    """The nodes of one run. Torch and file work runs in a thread, LLM work in the event loop."""
+
+    def __init__(self, deps: Deps) -> None:
+        """Bind the nodes to an open run."""
+        self._deps = deps
+
+    async def prepare(self, state: LoopState) -> Update:
+        """Import the data, hold rows out, publish D_0."""
+        return await self._in_thread("prepare", prepare, state)
+
+    async def train(self, state: LoopState) -> Update:
+        """Fine-tune the base model on this round's data."""
+        return await self._in_thread("train", train_round, state)
+
+    async def evaluate(self, state: LoopState) -> Update:
+        """Score the hold-out with this round's model."""
+        return await self._in_thread("evaluate", evaluate_round, state)
+
+    async def gate(self, state: LoopState) -> Update:
+        """Judge the round by its hold-out and decide whether the run goes on."""
+        return await self._in_thread("gate", gate_round, state)
+
+    async def diagnose(self, state: LoopState) -> Update:
+        """Measure every sample and flag what needs work."""
+        return await self._in_thread("diagnose", diagnose_round, state)
+
+    async def refine(self, state: LoopState) -> Update:
+        """Let the agents work on the flagged samples."""
+        return await self._timed("refine", state, lambda: refine_round(self._deps, state))
+
+    async def merge(self, state: LoopState) -> Update:
+        """Build the next round's data set; its equations must hold."""
+        return await self._in_thread("merge", merge_round, state)
+
+    async def finalize(self, state: LoopState) -> Update:
+        """Export the best round."""
+        return await self._in_thread("finalize", finalize, state)
+
+    async def _in_thread(self, name: str, step: Step, state: LoopState) -> Update:
+        return await self._timed(name, state, lambda: asyncio.to_thread(step, self._deps, state))
+
+    async def _timed(
+        self, name: str, state: LoopState, work: Callable[[], Awaitable[tuple[Update, str]]]
+    ) -> Update:
+        """Await a step; keep its time, refresh `run.json`, and tell the user."""
+        deps, number = self._deps, state["round"]
+        if deps.should_stop():
+            raise Interrupted(f"stopped before {name}")
+        deps.report(Started(name, number))
+        begun = time.monotonic()
+        update, summary = await work()
+        seconds = round(time.monotonic() - begun, 1)
+        times = deps.facts.get(f"round.{number}.times", {})
+        deps.facts.put(f"round.{number}.times", {**times, name: times.get(name, 0.0) + seconds})
+        deps.keep_seconds()
+        write_document(deps, "running")
+        deps.report(Finished(name, number, seconds, summary))
+        return update

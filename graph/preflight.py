@@ -1,0 +1,102 @@
+"""Look before anything is trained or written: data, models, agents, embedder."""
+
+from dataclasses import dataclass
+
+from ..core.config import RunConfig
+from ..core.errors import ConfigError
+from ..core.records import Quarantined
+from ..providers.embedders import embedder_source
+from ..providers.resolve import check_role, hosts
+from ..training.sources import check_model
+from .preparing import load_rows, select, split
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a run would work on.
+
+    Attributes:
+        data_rows: rows of the input.
+        quarantined: those that can't be used.
+        format: the importer that was detected.
+        holdout: rows that would be held out.
+        train_rows: rows that would be trained on.
+        model: the trainee.
+        dtype: precision of its passes.
+        device: where it runs.
+        teacher: the agents' models and where texts go.
+        embedder: of the checks.
+        notes: what is worth knowing before a start.
+    """
+
+    data_rows: int
+    quarantined: list[Quarantined]
+    format: str
+    holdout: int
+    train_rows: int
+    model: str
+    dtype: str
+    device: str
+    teacher: str
+    embedder: str
+    notes: list[str]
+
+
+FEWEST_TRAINING_ROWS = 8
+
+
+def check(config: RunConfig) -> None:
+    """Check what a run needs before its folder is made; loads nothing heavy.
+
+    Raises:
+        UsageError: the data or a model can't be used.
+        ProviderError: a provider's package or key is missing.
+    """
+    load_rows(config)
+    check_models(config)
+
+
+def check_models(config: RunConfig) -> None:
+    """Check that trainee, agents and embedder can be found."""
+    check_model(config.model.base)
+    for role in (config.agents.rewriter, config.agents.judge):
+        check_role(role)
+    if config.checks.embedder != "trainee":
+        embedder_source(config.checks.embedder)
+
+
+def preflight(config: RunConfig) -> Preflight:
+    """Return what a run would do; trains and writes nothing.
+
+    Raises:
+        UsageError, ProviderError: as `check`; also where too few rows would be left to train on.
+    """
+    from ..training.device import pick_device, pick_dtype
+
+    imported = load_rows(config)
+    check_models(config)
+    samples = select(imported.samples, config)
+    training, held = split(samples, config)
+    notes = []
+    if len(training) < FEWEST_TRAINING_ROWS:
+        raise ConfigError(
+            f"{config.data.path}: {len(training)} rows are left to train on; at least"
+            f" {FEWEST_TRAINING_ROWS} are needed"
+        )
+    if len(held) < 20:
+        notes.append(f"{len(held)} hold-out rows are too few for the gate to decide anything")
+    device = pick_device()
+    roles = {"rewriter": config.agents.rewriter, "critic": config.agents.judge}
+    return Preflight(
+        data_rows=imported.total,
+        quarantined=imported.quarantined,
+        format=imported.format,
+        holdout=len(held),
+        train_rows=len(training),
+        model=config.model.base,
+        dtype=pick_dtype(config.model.dtype, device),
+        device=device,
+        teacher="; ".join(f"{name} {role.model}: {hosts(role)}" for name, role in roles.items()),
+        embedder=config.checks.embedder,
+        notes=notes,
+    )

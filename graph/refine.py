@@ -1,0 +1,179 @@
+"""One flagged sample: `rewrite -> checks -> critique -> proof`, with feedback back to the rewriter.
+
+At most `attempts` proposals are made and the first that passes every gate is taken; at the end of
+every other path the original stays. The subgraph has no checkpoints of its own: the ledger makes
+its repetition free.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from ..agents.critic import Critic, Critique, decide
+from ..agents.prover import Prover
+from ..agents.rewriter import Rewriter
+from ..checks.context import CheckContext
+from ..checks.suite import DROPPABLE, passed, run_checks
+from ..core.chat import AnswerFailed
+from ..core.records import Axis, Proposal, Sample, Verdict, message_from
+from .routes import after_rewrite, after_verdict
+from .state import RefineState
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One flagged sample with everything that its refinement uses."""
+
+    sample: Sample
+    axis: Axis
+    neighbours: tuple[str, ...]
+    attempts: int
+    rewriter: Rewriter
+    critic: Critic
+    checks: CheckContext
+    prover: Prover
+
+
+def build_refine() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the compiled subgraph; a `Case` is passed as its context."""
+    graph = StateGraph(RefineState, context_schema=Case)
+    graph.add_node("rewrite", _rewrite)
+    graph.add_node("checks", _checks)
+    graph.add_node("critique", _critique)
+    graph.add_node("proof", _proof)
+    graph.add_edge(START, "rewrite")
+    graph.add_conditional_edges("rewrite", after_rewrite)
+    graph.add_conditional_edges("checks", after_verdict)
+    graph.add_conditional_edges("critique", after_verdict)
+    graph.add_conditional_edges("proof", after_verdict)
+    return graph.compile(checkpointer=False)
+
+
+async def refine(graph: CompiledStateGraph[Any, Any, Any, Any], case: Case) -> RefineState:
+    """Refine one sample; returns the final state with `fate`, `reason` and the rows `tried`.
+
+    Raises:
+        ProviderError: the provider is down; nothing is decided for this sample.
+        BudgetReached: a cap was met; nothing is decided for this sample.
+    """
+    start: RefineState = {
+        "attempt": 1,
+        "feedback": "",
+        "row": {},
+        "tried": [],
+        "fate": "",
+        "reason": "",
+    }
+    # durability="exit": the parent's "sync" can't be inherited by a graph without checkpoints.
+    final = await graph.ainvoke(start, context=case, durability="exit")
+    return cast(RefineState, final)
+
+
+async def _rewrite(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
+    case = runtime.context
+    try:
+        proposal = await case.rewriter.propose(
+            case.sample,
+            case.axis,
+            attempt=state["attempt"],
+            feedback=state["feedback"],
+            neighbours=case.neighbours,
+            rewrite_prompt=case.axis is not Axis.QUALITY,
+        )
+    except AnswerFailed as error:
+        return {"fate": "failed", "reason": f"rewriter: {error}", "row": {}}
+    row = {
+        "id": proposal.id,
+        "parent_id": case.sample.id,
+        "axis": str(case.axis),
+        "attempt": state["attempt"],
+        "messages": [message.as_dict() for message in proposal.messages],
+        "adds": proposal.adds,
+        "checks": [],
+        "critique": None,
+        "proof": None,
+        "verdict": "",
+        "reason": "",
+    }
+    return {"row": row, "feedback": ""}
+
+
+async def _checks(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
+    case = runtime.context
+    verdicts = await asyncio.to_thread(run_checks, _proposal(state, case), case.checks)
+    row = {**state["row"], "checks": [verdict.as_dict() for verdict in verdicts]}
+    refused = [verdict for verdict in verdicts if not verdict.passed]
+    if _may_be_on_purpose(case, refused):
+        return {"row": row}
+    return {"row": row} if not refused else _refused(state, case, row, refused)
+
+
+async def _critique(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
+    case, row = runtime.context, state["row"]
+    proposal = _proposal(state, case)
+    words = [verdict["reason"] for verdict in row["checks"] if not verdict["passed"]]
+    try:
+        critique: Critique = await case.critic.judge(
+            case.sample, proposal, words, attempt=state["attempt"]
+        )
+    except AnswerFailed as error:
+        row = {**row, "verdict": "failed", "reason": f"critic: {error}"}
+        return {"row": row, "tried": [*state["tried"], row], "fate": "failed",
+                "reason": row["reason"]}  # fmt: skip
+    verdict = decide(critique)
+    row = {**row, "critique": {**critique.model_dump(mode="json"), "passed": verdict.passed}}
+    refused = [] if verdict.passed else [verdict]
+    if words and not refused:
+        # A detail may be gone only if the critic names it as dropped on purpose.
+        context = replace(case.checks, dropped=tuple(critique.dropped))
+        verdicts = await asyncio.to_thread(run_checks, proposal, context)
+        row["checks"] = [verdict.as_dict() for verdict in verdicts]
+        refused = [] if passed(verdicts) else [v for v in verdicts if not v.passed]
+    return {"row": row} if not refused else _refused(state, case, row, refused)
+
+
+async def _proof(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
+    case = runtime.context
+    verdict = await case.prover.prove(_proposal(state, case))
+    row = {**state["row"], "proof": verdict.as_dict()}
+    if not verdict.passed:
+        return _refused(state, case, row, [verdict])
+    row = {**row, "verdict": "accepted"}
+    return {"row": row, "tried": [*state["tried"], row], "fate": "accepted", "reason": ""}
+
+
+def _refused(
+    state: RefineState, case: Case, row: dict[str, Any], verdicts: list[Verdict]
+) -> dict[str, Any]:
+    """Close an attempt that a gate refused: feedback for the next one, or the end."""
+    reason = "; ".join(f"{verdict.name}: {verdict.reason}" for verdict in verdicts)
+    row = {**row, "verdict": "rejected", "reason": reason}
+    last = state["attempt"] >= case.attempts
+    return {
+        "row": row,
+        "tried": [*state["tried"], row],
+        "feedback": "\n".join(verdict.reason for verdict in verdicts),
+        "attempt": state["attempt"] + (not last),
+        "fate": "rejected" if last else "",
+        "reason": reason,
+    }
+
+
+def _may_be_on_purpose(case: Case, refused: list[Verdict]) -> bool:
+    names = {verdict.name for verdict in refused}
+    return case.axis is Axis.COMPLEXITY and bool(names) and names <= DROPPABLE
+
+
+def _proposal(state: RefineState, case: Case) -> Proposal:
+    row = state["row"]
+    return Proposal(
+        parent=case.sample,
+        axis=case.axis,
+        attempt=row["attempt"],
+        messages=tuple(message_from(plain) for plain in row["messages"]),
+        adds=row["adds"],
+    )

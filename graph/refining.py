@@ -1,0 +1,173 @@
+"""Refine: every flagged sample through its subgraph, many at a time, each ending in the ledger.
+
+A sample that has an outcome is not touched again, so a resumed run goes on where it was. Nothing
+depends on which sample ends first: outcomes are read back in order of id.
+"""
+
+import asyncio
+import json
+from typing import Any, get_args
+
+from ..agents.critic import Critic
+from ..agents.diagnostician import reference_from
+from ..agents.prover import Evidence, Prover
+from ..agents.rewriter import Rewriter
+from ..checks.context import CheckContext
+from ..checks.decontamination import EvaluationIndex
+from ..checks.words import normalise
+from ..core.errors import Interrupted
+from ..core.progress import Progress
+from ..core.records import Fate, Sample
+from ..curation.plan import Plan, Task, plan_refinement
+from ..signals.proof import Terms
+from ..signals.quality import calibration_from
+from ..stores.ledger import Outcome
+from ..stores.tables import read_embeddings, read_signals
+from .chats import Case as Call
+from .chats import LedgerChat
+from .deps import Deps
+from .planning import flags_of
+from .refine import Case, build_refine, refine
+from .state import LoopState
+
+BEYOND_BUDGET = "beyond refinement.max_samples"
+
+
+async def refine_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
+    """Refine what the diagnosis of this round selected."""
+    number, source = state["round"], state["source_round"]
+    diagnosis = read_diagnosis(deps, number)
+    plan = plan_refinement(flags_of(diagnosis), deps.config.refinement.max_samples)
+    for task in plan.deferred:
+        deps.ledger.add_outcome(
+            Outcome(number, task.sample_id, task.axis, "deferred", BEYOND_BUDGET, [])
+        )
+    done = {outcome.sample_id for outcome in deps.ledger.outcomes(number)}
+    todo = [task for task in plan.selected if task.sample_id not in done]
+    if todo:
+        evidence = read_evidence(deps, number, diagnosis)
+        await asyncio.to_thread(lambda: deps.embedder)  # once, before many threads want it
+        with deps.measuring(source) as tuned:
+            work = _Work(deps, number, source, Prover(tuned.scorer.score, evidence), evidence)
+            await work.all(todo, plan)
+    fates = [outcome.fate for outcome in deps.ledger.outcomes(number)]
+    return {}, ", ".join(f"{fates.count(fate)} {fate}" for fate in get_args(Fate))
+
+
+class _Work:
+    """The refinement of one round: what all samples share."""
+
+    def __init__(
+        self, deps: Deps, number: int, source: int, prover: Prover, evidence: Evidence
+    ) -> None:
+        self._deps = deps
+        self._number = number
+        self._version = deps.version(source)
+        self._prover = prover
+        self._signals = evidence.signals
+        self._graph = build_refine()
+        held = list(deps.holdout())
+        texts = [text for sample in held for text in (sample.prompt, sample.answer)]
+        self._decontamination = EvaluationIndex.build(texts)
+        self._known = frozenset(normalise(sample.prompt) for sample in self._version)
+
+    async def all(self, todo: list[Task], plan: Plan) -> None:
+        """Refine the samples, `refinement.concurrency` at a time.
+
+        The first error that ends the run stops new samples; those under way are finished.
+        """
+        wanted = {task.sample_id for task in todo}
+        near = {name: list(self._signals[name]["neighbours"]) for name in wanted}
+        samples = self._version.take(sorted(wanted.union(*near.values())))
+        slots = asyncio.Semaphore(self._deps.config.refinement.concurrency)
+        finished = len(plan.selected) - len(todo)
+        errors: list[BaseException] = []
+
+        async def one(task: Task) -> None:
+            nonlocal finished
+            async with slots:
+                if errors:
+                    return
+                if self._deps.should_stop():
+                    errors.append(Interrupted(f"stopped after {finished} refined samples"))
+                    return
+                neighbours = tuple(samples[name].prompt for name in near[task.sample_id])
+                try:
+                    await self._one(task, samples[task.sample_id], neighbours)
+                except Exception as error:
+                    errors.append(error)
+                    return
+                finished += 1
+                spent = self._deps.ledger.spent()
+                self._deps.report(
+                    Progress(
+                        "refine",
+                        self._number,
+                        finished,
+                        len(plan.selected),
+                        "samples",
+                        detail=f"{spent.calls} calls, {spent.tokens} tokens",
+                    )
+                )
+
+        await asyncio.gather(*(one(task) for task in todo))
+        if errors:
+            raise errors[0]
+
+    def _chat(self, role: str, task: Task) -> LedgerChat:
+        return self._deps.chats.chat(Call(role, self._number, task.sample_id, task.axis))
+
+    async def _one(self, task: Task, sample: Sample, neighbours: tuple[str, ...]) -> None:
+        deps, checks = self._deps, self._deps.config.checks
+        case = Case(
+            sample=sample,
+            axis=task.axis,
+            neighbours=neighbours,
+            attempts=deps.config.refinement.attempts,
+            rewriter=Rewriter(self._chat("rewriter", task)),
+            critic=Critic(self._chat("critic", task)),
+            checks=CheckContext(
+                similarity=checks.similarity,
+                length_ratio=checks.length_ratio,
+                embed=deps.embedder,
+                flagged=frozenset(task.axes),
+                decontamination=self._decontamination,
+                known_prompts=self._known,
+                neighbours=neighbours,
+            ),
+            prover=self._prover,
+        )
+        final = await refine(self._graph, case)
+        outcome = Outcome(
+            self._number,
+            sample.id,
+            task.axis,
+            final["fate"],  # type: ignore[arg-type]  # the subgraph ends with a fate
+            final["reason"],
+            final["tried"],
+        )
+        await asyncio.to_thread(deps.ledger.add_outcome, outcome)
+
+
+def read_diagnosis(deps: Deps, number: int) -> dict[str, Any]:
+    """Return `diagnosis.json` of a round."""
+    path = deps.round_folder(number) / "diagnosis.json"
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def read_evidence(deps: Deps, number: int, diagnosis: dict[str, Any]) -> Evidence:
+    """Return what the proofs of a round rest on, from the files of its diagnosis."""
+    folder = deps.round_folder(number)
+    ids, raw = read_embeddings(folder / "embeddings.parquet")
+    return Evidence(
+        terms=Terms(**diagnosis["proof"]["terms"]),
+        calibration=calibration_from(diagnosis["calibration"]),
+        reference=reference_from(diagnosis["thresholds"]),
+        shift=diagnosis["shift"],
+        loss_ceiling=diagnosis["proof"]["loss_ceiling"],
+        signals={row["id"]: row for row in read_signals(folder / "signals.parquet")},
+        ids=ids,
+        raw=raw,
+        neighbours=deps.config.signals.neighbours,
+    )

@@ -1,0 +1,199 @@
+"""Start a run, or go on with one: folder, lock, signals, checkpoints, exit states.
+
+`config.yaml` and `run.json` are written before anything heavy is loaded, so that a run that is
+killed at once can be resumed. LangGraph's checkpoint says which node is next; the run's own
+database makes repeating a node harmless.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+from ..core.config import CHANGEABLE, RunConfig, config_hash, hashed_part
+from ..core.errors import BudgetReached, ConfigError, Interrupted, UsageError
+from ..core.ids import short_hash
+from ..core.progress import Report, silent
+from ..formats.configuration import dump_config, load_config
+from ..stores.lock import run_lock
+from ..stores.runs import RUN_JSON, read_run, write_run, write_text
+from .state import LoopState
+
+CONFIG = "config.yaml"
+
+
+def run(
+    config: RunConfig, out: Path | str | None = None, *, report: Report = silent
+) -> dict[str, Any]:
+    """Run the whole loop and return the document of `run.json`.
+
+    Args:
+        config: what to run.
+        out: the run folder, new or empty; default `runs/<time>-<short id>`.
+        report: receives progress events.
+
+    Raises:
+        UsageError: the configuration, data or a model can't be used; or `out` holds a run.
+        ProviderError, BudgetReached, Interrupted: the run stopped and can be resumed.
+    """
+    folder = Path(out) if out is not None else _default_folder(config)
+    _refuse_used(folder, config)
+    from .preflight import check
+
+    check(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder):
+        write_text(folder / CONFIG, dump_config(config))
+        write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
+        return _drive(folder, config, report)
+
+
+def resume(
+    folder: Path | str, *, sets: Sequence[str] = (), report: Report = silent
+) -> dict[str, Any]:
+    """Go on with a run where it stopped; a finished run's document is returned as it is.
+
+    Args:
+        folder: the run folder.
+        sets: `key=value` changes; only keys in `core.config.CHANGEABLE` may change.
+        report: receives progress events.
+
+    Raises:
+        ConfigError: `sets` would change the data; the message names the keys.
+        RunLocked: another process is working on the run.
+    """
+    folder = Path(folder)
+    document = (
+        read_run(folder) if (folder / RUN_JSON).exists() or not (folder / CONFIG).exists() else {}
+    )
+    config = load_config(folder / CONFIG, sets=sets, environ={})
+    with run_lock(folder):
+        _refuse_changed(folder, config)
+        if document.get("status") == "finished":
+            return document
+        if sets:
+            write_text(folder / CONFIG, dump_config(config))
+        return _drive(folder, config, report)
+
+
+def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
+    """Run the graph from its checkpoint, and leave a true status behind however it ends."""
+    # Read by langgraph at import: state may hold JSON types only.
+    os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+    from .deps import open_run
+    from .document import write_document
+
+    stop = Event()
+    deps = open_run(folder, config, report=report, should_stop=stop.is_set)
+    deps.facts.put_once("config_hash", config_hash(config))
+    deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
+    try:
+        with _stop_on_signals(stop):
+            _run_loop(deps)
+    except BaseException as error:
+        deps.keep_seconds()
+        write_document(deps, _status(error))
+        raise
+    else:
+        deps.keep_seconds()
+        return write_document(deps, "finished")
+    finally:
+        deps.close()
+
+
+def _run_loop(deps: Any) -> None:
+    """Run the loop here, or in a thread of its own where an event loop runs here (notebooks)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(_loop(deps))
+    else:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _loop(deps)).result()
+
+
+async def _loop(deps: Any) -> None:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    from .build import build_graph
+
+    async with AsyncSqliteSaver.from_conn_string(str(deps.folder / "checkpoints.db")) as saver:
+        graph = build_graph(deps, saver)
+        thread: RunnableConfig = {"configurable": {"thread_id": "run"}, "recursion_limit": 10_000}
+        begun = (await graph.aget_state(thread)).values
+        start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
+        await graph.ainvoke(start, thread, durability="sync")
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, BudgetReached):
+        return "budget"
+    if isinstance(error, Interrupted | KeyboardInterrupt | asyncio.CancelledError):
+        return "interrupted"
+    return "failed"
+
+
+@contextmanager
+def _stop_on_signals(stop: Event) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a wish to stop; nodes look at it between units of work."""
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def wish(number: int, frame: object) -> None:
+        if stop.is_set():  # asked twice: the user wants out now
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _default_folder(config: RunConfig) -> Path:
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{moment}-{short_hash([config_hash(config), time.time_ns()])[:6]}"
+
+
+def _refuse_used(folder: Path, config: RunConfig) -> None:
+    if folder.is_file():
+        raise UsageError(f"{folder}: is a file; name a folder for the run with --out")
+    if (folder / RUN_JSON).exists() or (folder / CONFIG).exists():
+        _refuse_changed(folder, config)
+        raise UsageError(
+            f"{folder}: holds this run already; go on with `middo resume {folder}`,"
+            " or name another folder with --out"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is not empty; name a new folder for the run with --out")
+
+
+def _refuse_changed(folder: Path, config: RunConfig) -> None:
+    """Raise where the folder's configuration differs in a key that bears on the data."""
+    stored = load_config(folder / CONFIG, environ={})
+    if config_hash(stored) == config_hash(config):
+        return
+    names = ", ".join(_differences(hashed_part(stored), hashed_part(config)))
+    raise ConfigError(
+        f"{folder}: the run has another configuration ({names}); only {', '.join(CHANGEABLE)} can"
+        " change in a run: start a new one with --out"
+    )
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        parts = (_differences(old.get(k), new.get(k), f"{prefix}{k}.") for k in keys)
+        return [name for part in parts for name in part]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} -> {new!r}"]

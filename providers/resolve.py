@@ -1,0 +1,262 @@
+"""From a role's configuration to a chat model: `provider:model` and where its texts go.
+
+Looked up in this order: `import:pkg.module:factory`, called with the role's params; entry points in
+the group `middo.providers`, factories `(model, **params)`; Middo's own `llamacpp:`; LangChain's
+`init_chat_model`. Keys come from environment variables only, and a vendor's key goes to the
+vendor's own host only, unless `api_key_env` names a variable for that very role.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from langchain_core.language_models import BaseChatModel
+
+from ..core.config import RoleConfig
+from ..core.errors import ConfigError, MiddoError, ProviderError
+from .failures import in_one_line
+from .vendors import VENDORS, Vendor, address, belongs_to, host_of
+
+GROUP = "middo.providers"
+NO_KEY = "none"
+"""Sent in place of a key to servers that no key was named for."""
+
+_SECRET = re.compile(r"(^|[_-])(key|secret|password|token|authorization)$", re.IGNORECASE)
+_SAMPLED_BYTES = 1 << 20
+
+
+def chat_model(role: RoleConfig, *, seed: int, concurrency: int) -> BaseChatModel:
+    """Return the chat model of a role.
+
+    `seed` reaches `llamacpp:`; other models take a `seed` in `params` if they know one.
+    `concurrency` is the number of samples in work, so that a local engine opens no idle slots.
+
+    Raises:
+        ConfigError: the name is malformed or unknown, or a parameter is wrong.
+        ProviderError: a package or a key is missing; the message names it.
+        ModelError: the weights of a local model are missing.
+    """
+    check_role(role)
+    provider, model = _split(role.model)
+    params = {**role.params, **_named_key(role)}
+    if provider == "import":
+        return _build(role, _factory(model), params)
+    plugin = _plugin(provider)
+    if plugin is not None:
+        loaded = plugin.load()
+        return _build(role, lambda **given: loaded(model, **given), params)
+    if provider == "llamacpp":
+        from .local.llamacpp import LlamaCppChat
+
+        given = {"seed": seed, **params}
+        if isinstance(given.get("slots"), int):
+            given["slots"] = min(given["slots"], concurrency)
+        return _build(role, LlamaCppChat, {"model": model, **given})
+    from langchain.chat_models import init_chat_model
+
+    vendor = VENDORS[provider]
+    if vendor.retries:
+        params = {"max_retries": 0, **params}  # `structured` is the one layer that retries
+    url = address(vendor, params)
+    if "api_key" not in params and not belongs_to(vendor, url) and vendor.keys:
+        params["api_key"] = NO_KEY
+    return _build(role, lambda **given: init_chat_model(f"{provider}:{model}", **given), params)
+
+
+def check_role(role: RoleConfig) -> None:
+    """Find out cheaply whether `chat_model` can work: no model and no LangChain vendor loads.
+
+    Raises:
+        ConfigError, ProviderError, ModelError: as `chat_model`.
+    """
+    provider, model = _split(role.model)
+    _refuse_secrets(role.params)
+    _named_key(role)
+    if provider == "import":
+        _factory_module(model)
+        return
+    if _plugin(provider) is not None:
+        return
+    if provider == "llamacpp":
+        from .local.llamacpp import check_engine, model_file
+
+        check_engine()
+        model_file(model)
+        return
+    vendor = _vendor(provider)
+    if importlib.util.find_spec(vendor.package) is None:
+        raise ProviderError(f"{role.model!r} needs a package; run `{vendor.install}`")
+    own = belongs_to(vendor, address(vendor, role.params))
+    found = any(os.environ.get(name) for name in vendor.keys)
+    if role.api_key_env is None and own and vendor.keys and not found:
+        raise ProviderError(
+            f"{role.model!r} needs a key: set {vendor.keys[0]}, "
+            "or name another variable in api_key_env"
+        )
+
+
+def hosts(role: RoleConfig) -> str:
+    """Return where the role's texts go, for people to read before a run starts."""
+    provider, model = _split(role.model)
+    if provider == "import":
+        return f"wherever {model} sends them"
+    plugin = _plugin(provider)
+    if plugin is not None:
+        return f"wherever the plugin {plugin.value} sends them"
+    if provider == "llamacpp":
+        return "this process"
+    vendor = _vendor(provider)
+    url = address(vendor, role.params)
+    if url is not None:
+        return host_of(url)
+    if provider == "ollama":
+        return "localhost:11434"
+    return vendor.domain or f"{provider} (as its package decides)"
+
+
+def model_identity(role: RoleConfig, *, seed: int | None = None) -> dict[str, Any]:
+    """Return what decides the role's answers, as JSON types without secrets, for ledger keys.
+
+    For `llamacpp:` the file counts (name, size, hash of its ends), not the folder it lies in.
+    """
+    provider, model = _split(role.model)
+    identity: dict[str, Any] = {"model": role.model, "params": _public(role.params)}
+    if provider != "llamacpp" or _plugin(provider) is not None:
+        return identity
+    from .local.llamacpp import model_file
+
+    path = model_file(model)
+    identity["model"] = f"llamacpp:{path.name}"
+    identity["file"] = {"bytes": path.stat().st_size, "ends": _ends_hash(path)}
+    identity["seed"] = role.params.get("seed", seed)
+    return identity
+
+
+def _split(spec: str) -> tuple[str, str]:
+    provider, colon, model = spec.partition(":")
+    if not colon or not provider.strip() or not model.strip():
+        raise ConfigError(
+            f"model {spec!r} is not `provider:model`; write it as llamacpp:smollm2-135m, "
+            "openai:gpt-4o-mini or import:package.module:factory"
+        )
+    return provider.strip().replace("-", "_").lower(), model.strip()
+
+
+def _vendor(provider: str) -> Vendor:
+    if provider in VENDORS:
+        return VENDORS[provider]
+    known = sorted({*VENDORS, "llamacpp", "import", *(point.name for point in _plugins())})
+    near = difflib.get_close_matches(provider, known, 3, 0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
+    raise ConfigError(f"unknown provider {provider!r}; {hint}")
+
+
+def _plugins() -> list[EntryPoint]:
+    if os.environ.get("MIDDO_LOAD_PLUGINS") == "0":
+        return []
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+
+
+def _plugin(provider: str) -> EntryPoint | None:
+    return next((point for point in _plugins() if point.name == provider), None)
+
+
+def _factory_module(target: str) -> tuple[str, str]:
+    module, colon, name = target.partition(":")
+    if not colon or not module or not name.isidentifier():
+        raise ConfigError(
+            f"model 'import:{target}' is not `import:package.module:factory`; name the function too"
+        )
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"model 'import:{target}': {in_one_line(error)}") from error
+    if found is None:
+        raise ConfigError(
+            f"model 'import:{target}': no module {module!r}; put its folder on PYTHONPATH"
+        )
+    return module, name
+
+
+def _factory(target: str) -> Callable[..., Any]:
+    module, name = _factory_module(target)
+    try:
+        factory: Any = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise ConfigError(f"model 'import:{target}': {in_one_line(error)}") from error
+    if not callable(factory):
+        raise ConfigError(f"model 'import:{target}': {module!r} has no function {name!r}")
+    made: Callable[..., Any] = factory
+    return made
+
+
+def _build(role: RoleConfig, make: Callable[..., Any], params: dict[str, Any]) -> BaseChatModel:
+    """Call a factory; whatever it raises becomes one line that names the role's model."""
+    try:
+        made = make(**params)
+    except MiddoError:
+        raise
+    except ImportError as error:
+        raise ProviderError(f"{role.model!r}: {in_one_line(error)}") from error
+    except (TypeError, ValueError) as error:  # pydantic's ValidationError is a ValueError
+        raise ConfigError(f"{role.model!r}: a parameter is wrong: {in_one_line(error)}") from error
+    except Exception as error:
+        raise ProviderError(f"{role.model!r} can't be set up: {in_one_line(error)}") from error
+    if not isinstance(made, BaseChatModel):
+        raise ConfigError(f"{role.model!r} made a {type(made).__name__}, no LangChain chat model")
+    return made
+
+
+def _named_key(role: RoleConfig) -> dict[str, str]:
+    if role.api_key_env is None:
+        return {}
+    key = os.environ.get(role.api_key_env, "")
+    if not key:
+        raise ProviderError(f"{role.model!r}: set {role.api_key_env}, which api_key_env names")
+    return {"api_key": key}
+
+
+def _refuse_secrets(params: dict[str, Any]) -> None:
+    for name, value in params.items():
+        if _SECRET.search(name):
+            raise ConfigError(
+                f"params.{name}: a configuration holds no secrets; "
+                "set an environment variable and name it in api_key_env"
+            )
+        if isinstance(value, dict):
+            _refuse_secrets(value)
+
+
+def _public(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters without headers and without passwords in URLs."""
+    public: dict[str, Any] = {}
+    for name, value in sorted(params.items()):
+        if "header" in name.lower() or _SECRET.search(name):
+            continue
+        public[name] = _without_login(value) if isinstance(value, str) else value
+    return public
+
+
+def _without_login(text: str) -> str:
+    parts = urlsplit(text) if "://" in text else None
+    if parts is None or "@" not in parts.netloc:
+        return text
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _ends_hash(path: Path) -> str:
+    """Return a hash of a file's first and last MiB: the header and the last weights."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(_SAMPLED_BYTES))
+        file.seek(max(path.stat().st_size - _SAMPLED_BYTES, 0))
+        digest.update(file.read(_SAMPLED_BYTES))
+    return digest.hexdigest()[:16]

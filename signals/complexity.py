@@ -1,0 +1,152 @@
+"""Complexity: how much harder than usual an answer is, for the base model and for the tuned one.
+
+A row's score is the smaller of its two standardised losses, (L − centre) / spread within its bin
+of answer length: above k under both models is what the flag means. Centres and spreads are fitted
+at the first diagnosis and kept, so later rounds are held to the same thresholds; the tuned model's
+losses are only shifted by the change of its hold-out mean since then.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .robust import Floats, Integers, LengthBaseline, baseline_from, fit_baseline, length_edges
+
+SHORTEST_ANSWER = 8
+FEWEST_ROWS = 8
+SAME_MODEL = 0.95
+"""Correlation of the two losses above which the two models say one and the same thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComplexityModel:
+    """Usual losses per answer length under the base model and, where there is one, the tuned one.
+
+    Attributes:
+        base: baseline of L_b; None where the axis is off.
+        tuned: baseline of L_m; None without a tuned model.
+        correlation: Pearson correlation of L_b and L_m over the fitted rows; None without m.
+        rows: rows that the fit used.
+        reason: why the axis is off; empty where it is on.
+    """
+
+    base: LengthBaseline | None
+    tuned: LengthBaseline | None
+    correlation: float | None
+    rows: int
+    reason: str = ""
+
+    @property
+    def on(self) -> bool:
+        """Whether rows can be scored at all."""
+        return self.base is not None
+
+    @property
+    def one_model(self) -> bool:
+        """Whether base and tuned losses agree so much that a caution is due."""
+        return self.correlation is not None and self.correlation > SAME_MODEL
+
+    def score(
+        self,
+        loss_base: Floats,
+        loss_tuned: Floats | None,
+        answer_tokens: Integers,
+        shift: float = 0.0,
+    ) -> Floats:
+        """Return the standardised complexity of each row, float64[n], 4 decimals.
+
+        −inf marks rows that can't be flagged: a loss that is not finite, or an answer of fewer
+        than 8 tokens.
+
+        Args:
+            loss_base: float64[n], nats per token.
+            loss_tuned: float64[n], nats per token; None without a tuned model.
+            answer_tokens: int64[n].
+            shift: the tuned model's hold-out mean now, minus that at the fit; nats per token.
+
+        Raises:
+            ValueError: losses of a tuned model are given to a model fitted without, or missing.
+        """
+        if self.base is None:
+            return np.full(loss_base.shape, -np.inf)
+        score = self.base.standardise(loss_base, answer_tokens)
+        if (self.tuned is None) != (loss_tuned is None):
+            raise ValueError("ComplexityModel.score: loss_tuned must be given as it was at the fit")
+        if self.tuned is not None and loss_tuned is not None:
+            score = np.minimum(score, self.tuned.standardise(loss_tuned - shift, answer_tokens))
+        usable = np.isfinite(score) & (answer_tokens >= SHORTEST_ANSWER)
+        return np.where(usable, np.round(score, 4), -np.inf)
+
+    def bound(self, answer_tokens: int, k: float, shift: float = 0.0) -> float:
+        """Return the loss above which an answer of that length counts as complex, nats per token.
+
+        It is the tuned model's bound, or the base model's where there is no tuned one.
+
+        Raises:
+            ValueError: the axis is off.
+        """
+        baseline = self.tuned or self.base
+        if baseline is None:
+            raise ValueError(f"ComplexityModel.bound: the axis is off, {self.reason}")
+        return round(baseline.bound(answer_tokens, k) + (shift if self.tuned else 0.0), 4)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the model as JSON types; `complexity_from` is the inverse."""
+        return {
+            "base": self.base and self.base.as_dict(),
+            "tuned": self.tuned and self.tuned.as_dict(),
+            "correlation": self.correlation,
+            "rows": self.rows,
+            "reason": self.reason,
+        }
+
+
+def complexity_from(plain: dict[str, Any]) -> ComplexityModel:
+    """Rebuild a model from `ComplexityModel.as_dict`."""
+    baselines = {
+        key: None if plain[key] is None else baseline_from(plain[key]) for key in ("base", "tuned")
+    }
+    return ComplexityModel(**{**plain, **baselines})
+
+
+def fit_complexity(
+    loss_base: Floats, loss_tuned: Floats | None, answer_tokens: Integers
+) -> ComplexityModel:
+    """Fit centre and spread per bin of answer length, for each of the two models.
+
+    Rows with a loss that is not finite or an answer of fewer than 8 tokens are left out. With
+    fewer than 8 rows left the model is off and gives the reason.
+
+    Args:
+        loss_base: float64[n], nats per token.
+        loss_tuned: float64[n], nats per token; None where no tuned model differs from the base.
+        answer_tokens: int64[n].
+    """
+    usable = np.isfinite(loss_base) & (answer_tokens >= SHORTEST_ANSWER)
+    if loss_tuned is not None:
+        usable &= np.isfinite(loss_tuned)
+    rows = int(usable.sum())
+    if rows < FEWEST_ROWS:
+        reason = f"fewer than {FEWEST_ROWS} scored rows have answers of {SHORTEST_ANSWER} tokens"
+        return ComplexityModel(None, None, None, rows, reason)
+    tokens = answer_tokens[usable]
+    edges = length_edges(tokens)
+    base = fit_baseline(loss_base[usable], tokens, edges)
+    if loss_tuned is None:
+        return ComplexityModel(base, None, None, rows)
+    tuned = fit_baseline(loss_tuned[usable], tokens, edges)
+    agreement = correlation(loss_base[usable], loss_tuned[usable])
+    return ComplexityModel(base, tuned, agreement, rows)
+
+
+def correlation(loss_base: Floats, loss_tuned: Floats) -> float | None:
+    """Return the Pearson correlation of two losses (float64[n]) over rows where both are finite.
+
+    None where fewer than three rows are left or one of the two never varies.
+    """
+    usable = np.isfinite(loss_base) & np.isfinite(loss_tuned)
+    base, tuned = loss_base[usable], loss_tuned[usable]
+    if base.size < 3 or np.ptp(base) == 0 or np.ptp(tuned) == 0:
+        return None
+    return round(float(np.corrcoef(base, tuned)[0, 1]), 4)

@@ -1,0 +1,48 @@
+"""Small facts of a run: what nodes found out, by name, as JSON.
+
+LangGraph's checkpoint holds the phase; a fact holds a node's figures, so that the state stays a few
+hundred bytes and `run.json` can be composed at any time. Names are dotted: `round.0.training`.
+"""
+
+import json
+from typing import Any
+
+from ..core.ids import canonical_json
+from .database import Database
+
+
+class Facts:
+    """Named JSON values in the run's database."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the `facts` table of an open database."""
+        self._database = database
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a fact's value, or the default."""
+        rows = self._database.query("SELECT value FROM facts WHERE name = ?", name)
+        return json.loads(str(rows[0][0])) if rows else default
+
+    def put(self, name: str, value: Any) -> None:
+        """Write a fact; a second value replaces the first."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, canonical_json(value))
+            )
+
+    def put_once(self, name: str, value: Any) -> Any:
+        """Write a fact unless it is there, and return what stands: choices that must not move."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, canonical_json(value))
+            )
+        return self.get(name)
+
+    def under(self, prefix: str) -> dict[str, Any]:
+        """Return the facts whose names start with `prefix.`, without that prefix."""
+        rows = self._database.query(
+            "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?",
+            len(prefix) + 1,
+            prefix + ".",
+        )
+        return {str(name)[len(prefix) + 1 :]: json.loads(str(value)) for name, value in rows}

@@ -1,0 +1,72 @@
+"""One process per run folder: a file lock that dies with its owner, with pid and heartbeat inside.
+
+The lock itself is the kernel's (`flock`), so a killed process leaves nothing stale behind; pid and
+time are there for people.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+from ..core.errors import RunLocked
+
+NAME = "run.lock"
+HEARTBEAT_SECONDS = 5.0
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Own a run folder while the context lasts.
+
+    Raises:
+        RunLocked: a living process owns it; the message names its pid and last heartbeat.
+    """
+    path = folder / NAME
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first") from error
+        stop = Event()
+        heart = Thread(target=_beat, args=(path, stop), daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            heart.join()
+
+
+def is_locked(folder: Path) -> bool:
+    """Say whether a living process owns the run folder."""
+    path = folder / NAME
+    if not path.exists():
+        return False
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _beat(path: Path, stop: Event) -> None:
+    while True:
+        text = json.dumps({"pid": os.getpid(), "heartbeat": time.time()})
+        path.write_text(text + "\n", encoding="utf-8")
+        if stop.wait(HEARTBEAT_SECONDS):
+            return
+
+
+def _owner(path: Path) -> str:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        age = time.time() - float(plain["heartbeat"])
+        return f"process {plain['pid']} is working on this run (last heartbeat {age:.0f} s ago)"
+    except (ValueError, KeyError, TypeError):
+        return "another process is working on this run"

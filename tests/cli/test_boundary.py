@@ -1,0 +1,139 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from middo.cli.boundary import Unexpected, carry_out
+from middo.cli.output import Reply
+from middo.core.errors import (
+    BudgetReached,
+    ConfigError,
+    DataError,
+    Interrupted,
+    MiddoError,
+    ModelError,
+    ProviderError,
+    RunLocked,
+    TooManyFailures,
+    TrainingError,
+    UsageError,
+)
+
+
+def fails_with(error: BaseException) -> object:
+    def task() -> NoReturn:
+        raise error
+
+    return lambda _: task
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (MiddoError, 1),
+        (TrainingError, 1),
+        (UsageError, 2),
+        (ConfigError, 2),
+        (DataError, 2),
+        (ModelError, 2),
+        (ProviderError, 3),
+        (BudgetReached, 4),
+        (TooManyFailures, 5),
+        (RunLocked, 75),
+        (Interrupted, 130),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(
+    kind: type[MiddoError], code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert carry_out([], fails_with(kind("it is\nbroken"))) == code  # type: ignore[arg-type]
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "middo: it is broken\n")
+    assert carry_out(["--json"], fails_with(kind("it is broken"))) == code  # type: ignore[arg-type]
+    out, _ = capfd.readouterr()
+    assert json.loads(out) == {"error": "it is broken", "exit_code": code}
+
+
+def test_an_interrupt_is_130(capfd: pytest.CaptureFixture[str]) -> None:
+    assert carry_out([], fails_with(KeyboardInterrupt())) == 130  # type: ignore[arg-type]
+    assert capfd.readouterr().err == "middo: interrupted\n"
+
+
+def test_an_unexpected_error_keeps_its_traceback_in_a_file(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MIDDO_DEBUG", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert carry_out([], fails_with(ZeroDivisionError("by nothing"))) == 1  # type: ignore[arg-type]
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(
+        "middo: internal error: ZeroDivisionError: by nothing; the traceback is in"
+    )
+    assert err.count("\n") == 1
+    (kept,) = tmp_path.glob("middo-*.txt")
+    assert str(kept) in err
+    assert "Traceback (most recent call last)" in kept.read_text()
+
+
+def test_an_unexpected_error_of_a_run_is_kept_in_its_folder(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def task() -> NoReturn:
+        try:
+            raise KeyError("lost")
+        except KeyError as error:
+            raise Unexpected(tmp_path) from error
+
+    assert carry_out([], lambda _: task) == 1
+    assert str(tmp_path / "error.txt") in capfd.readouterr().err
+    assert "KeyError: 'lost'" in (tmp_path / "error.txt").read_text()
+
+
+def test_debug_shows_the_traceback(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MIDDO_DEBUG", "1")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert carry_out([], fails_with(ZeroDivisionError("x"))) == 1  # type: ignore[arg-type]
+    assert "Traceback (most recent call last)" in capfd.readouterr().err
+
+
+def test_a_reply_decides_its_own_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    assert carry_out([], lambda _: lambda: Reply({}, "half done", 4, "budget reached")) == 4
+    out, err = capfd.readouterr()
+    assert (out, err) == ("half done\n", "middo: budget reached\n")
+
+
+def test_a_real_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"run": "r", "status": "running", "rounds": []}')
+    holder = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX);"
+        "print('held', flush=True); time.sleep(60)"
+    )
+    lock = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "run.lock")], stdout=subprocess.PIPE
+    )
+    try:
+        assert lock.stdout is not None
+        assert lock.stdout.readline() == b"held\n"
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "middo", "status", str(tmp_path), "--watch"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        assert watch.stderr is not None
+        assert b"round 0" in watch.stderr.readline()
+        time.sleep(0.2)
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate(timeout=30)
+        assert (watch.returncode, out, err) == (130, b"", b"middo: interrupted\n")
+    finally:
+        lock.kill()
+        lock.communicate()

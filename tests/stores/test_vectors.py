@@ -1,0 +1,69 @@
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from middo.stores.vectors import ChromaIndex, ExactIndex, Vectors
+
+
+def vectors(rows: int, width: int = 64, seed: int = 0) -> Vectors:
+    found = np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def ids(rows: int) -> list[str]:
+    return [f"{i:06d}" for i in range(rows)]
+
+
+def test_chroma_finds_what_exact_search_finds(tmp_path: Path) -> None:
+    rows = 3000
+    held, asked = vectors(rows), vectors(200, seed=1)
+    exact, chroma = ExactIndex(), ChromaIndex(tmp_path, "round-0")
+    for index in (exact, chroma):
+        index.add(ids(rows), held)
+    expected, similarities = exact.nearest(asked, 5)
+    found, near = chroma.nearest(asked, 5)
+    shared = [len(set(a) & set(b)) for a, b in zip(expected, found, strict=True)]
+    assert np.mean(shared) > 4.95
+    assert near[:, 0] == pytest.approx(similarities[:, 0], abs=1e-5)
+    own, one = chroma.nearest(held[:50], 1)
+    assert [names[0] for names in own] == ids(50)
+    assert one[:, 0] == pytest.approx(np.ones(50), abs=1e-5)
+    chroma.close()
+
+
+def test_more_vectors_than_chroma_takes_at_once(tmp_path: Path) -> None:
+    chroma = ChromaIndex(tmp_path, "round-0")
+    rows = chroma.batch_size + 10
+    chroma.add(ids(rows), vectors(rows, width=8))
+    assert chroma.size == rows
+    assert chroma.nearest(vectors(rows, width=8)[-1:], 1)[0] == [[ids(rows)[-1]]]
+    chroma.close()
+
+
+def test_the_index_is_there_after_reopening_and_nobody_is_warned(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chroma = ChromaIndex(tmp_path / "vectors", "round-0")
+        chroma.add(["a", "b"], vectors(2))
+        chroma.close()
+        again = ChromaIndex(tmp_path / "vectors", "round-0")
+        assert again.size == 2
+        assert again.nearest(vectors(2)[1:], 1)[0] == [["b"]]
+        other = ChromaIndex(tmp_path / "vectors", "round-1")
+        assert other.size == 0
+        other.close()
+        again.close()
+
+
+@pytest.mark.parametrize("name", ["r0", "", "x" * 513])
+def test_names_that_chroma_does_not_take_are_refused_at_once(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="3 to 512, such as 'round-0'"):
+        ChromaIndex(tmp_path, name)
+
+
+def test_exact_search_orders_equal_similarities_by_id() -> None:
+    index = ExactIndex()
+    index.add(["z", "a", "m"], np.ones((3, 2), dtype=np.float32))
+    assert index.nearest(np.ones((1, 2), dtype=np.float32), 2)[0] == [["a", "m"]]

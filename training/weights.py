@@ -1,0 +1,34 @@
+"""The weights of a trained model: their hash, and an adapter merged into its base."""
+
+import hashlib
+from pathlib import Path
+
+from .sources import load_causal_lm, load_tokenizer
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 over the safetensors files of a folder, in order of name, 64 digits."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.name.encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def merge_adapter(base: Path, adapter: Path, to: Path) -> None:
+    """Write base + adapter as safetensors with the tokenizer; float32 while merging and on disk.
+
+    The folder appears under its name when it is complete.
+
+    Raises:
+        ModelError: base or adapter can't be loaded.
+    """
+    from peft import PeftModel
+
+    partial = to.with_name(to.name + ".partial")
+    model = load_causal_lm(base, "float32", "cpu")
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.save_pretrained(partial, safe_serialization=True)
+    load_tokenizer(base).save_pretrained(partial)
+    partial.rename(to)

@@ -113,8 +113,9 @@ def _sentences(answer: str) -> list[int]:
     ]
     lines = [line for line in answer.splitlines() if line.strip()]
     tail = 0 if not ends or not answer[ends[-1].end() :].strip(" \n\"'”’)*") else 1
+    count = max(len(ends) + tail, 1)
     # Lists and poems end lines, not sentences.
-    return [max(len(ends) + tail, 1), len(lines)]
+    return [count, len(lines)] if len(lines) > count else [count]
 
 
 def _paragraphs(answer: str) -> list[int]:
@@ -142,11 +143,12 @@ _COUNTERS: dict[str, Callable[[str], list[int]]] = {
 
 def _is_json(answer: str) -> bool:
     inner = [match[1] for match in _FENCE.finditer(answer)]
-    span = re.search(r"[\[{].*[\]}]", answer, re.DOTALL)
-    for text in [answer, *inner, *([span[0]] if span else [])]:
+    first = min((at for at in (answer.find("["), answer.find("{")) if at >= 0), default=0)
+    last = max(answer.rfind("]"), answer.rfind("}"))
+    for text in [answer, *inner, answer[first : last + 1]]:
         try:
             json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return True
     return False

@@ -110,7 +110,7 @@ NAMES = {
 NAMED = re.compile(rf"\b(?:{'|'.join(NAMES)})\b", re.IGNORECASE)
 
 _TOKEN = re.compile(r"[^\W_]+")
-_ADDRESS = re.compile(r"\S+://\S+|\S+@\S+|www\.\S+")
+_ADDRESS = re.compile(r"(?<!\S)\S*?(?:://|@|www\.)\S*")
 
 # From these on a text shows its language: letters, different stop words, their share, their lead.
 _LETTERS, _HITS, _SHARE, _LEAD = 6, 2, 0.1, 1.4
@@ -167,10 +167,13 @@ def _share_of_kana(text: str) -> float:
 
 def _by_stopwords(text: str, languages: tuple[str, ...]) -> str | None:
     # Names are capitalised and often hold articles of other languages: `La Scala`, `de Gaulle`.
-    small = [word for word in _TOKEN.findall(text) if not word[0].isupper()]
-    spoken = words(" ".join(small) if small else text)
+    tokens = _TOKEN.findall(text)
+    small = [word for word in tokens[1:] if not word[0].isupper()]
+    spoken = words(" ".join([*tokens[:1], *small]) if small else text)
     hits = Counter({c: sum(word in _STOPWORDS[c] for word in spoken) for c in languages})
     (best, most), (_, second) = [*hits.most_common(2), ("", 0), ("", 0)][:2]
     if most < _SHARE * len(spoken) or most < _LEAD * second or not best:
         return None
-    return best if len(_STOPWORDS[best].intersection(spoken)) >= _HITS else None
+    # Single letters (`a`, `s`, `d`) are stop words somewhere and splinters elsewhere.
+    said = _STOPWORDS[best].intersection(spoken)
+    return best if len(said) > _HITS or sum(len(word) > 1 for word in said) >= _HITS else None

@@ -13,14 +13,14 @@ _SECRETS: dict[str, re.Pattern[str]] = {
     name: re.compile(pattern)
     for name, pattern in {
         "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-        "api key": r"\b(?:sk|pk|rk)-(?:[A-Za-z]+-)*[A-Za-z0-9_-]{20,}"
+        "api key": r"\b(?:sk|pk|rk)-(?:[A-Za-z]{1,20}-){0,3}[A-Za-z0-9_-]{20,200}"
         r"|\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|\bAIza[\w-]{35}|\bhf_[A-Za-z0-9]{30,}"
         r"|\bglpat-[\w-]{20,}|\bxox[abeoprs]-[\w-]{10,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
         "access token": r"\bgh[oprsu]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}"
         r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bya29\.[\w-]{20,}|\bnpm_[A-Za-z0-9]{30,}",
         "signed token": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
         "credentials": r"(?i)\b(?:api[_-]?key|secret|(?:access|auth)[_-]?token|password|passwd)"
-        r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']*\d)[A-Za-z0-9/+_.-]{12,}",
+        r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']*\d)[A-Za-z0-9/+_.-]{11,}[A-Za-z0-9/+=]",
         "credentials in a URL": r"\b\w+://[^\s/:@]+:[^\s/@]+@",
     }.items()
 }

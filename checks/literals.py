@@ -18,13 +18,13 @@ _QUOTED = re.compile(
     re.VERBOSE,
 )
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'“”«»`|\\^{}]+|www\.[^\s<>\"'“”«»`|\\^{}]+", re.I)
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FENCED = re.compile(r"(?ms)^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1[`~]*[ \t]*$")
 MASK = 0xE000
 """First code point of the private use area, which stands for quotations in `masked`."""
 
 _OPENING = {")": "(", "]": "["}
-_INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)")
+_INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,400}?)(?<!`)\1(?!`)")
 
 
 def quotations(text: str) -> list[str]:

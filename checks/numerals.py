@@ -15,7 +15,8 @@ from .context import prompt_unchanged
 from .words import named, words
 
 _SUPERSCRIPTS = str.maketrans({s: f"^{d}" for d, s in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {"−": "-"})
-_GROUP = "[,\u00a0\u202f\u2009'’]"
+_HARD_SPACE = re.compile(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))")
+_GROUP = "[,'’]"
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _CURRENCIES = {
     **dict.fromkeys(["$", "usd", "dollar", "dollars"], "$"),
@@ -82,8 +83,10 @@ def numerals(text: str) -> dict[Numeral, str]:
     Digits behind letters belong to a name (`H2O`, `mp3`) and are kept as that name.
     """
     found: dict[Numeral, str] = {}
-    # NFKC would turn x² into x2, another name; full-width digits do need it.
-    cleaned = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS))
+    # NFKC would turn x² into x2, another name, and 1 000 with a hard space into two numbers;
+    # full-width digits do need it.
+    grouped = _HARD_SPACE.sub(",", text.translate(_SUPERSCRIPTS))
+    cleaned = unicodedata.normalize("NFKC", grouped)
     for match in _NUMERAL.finditer(cleaned):
         written = match["value"]
         if match["name"]:

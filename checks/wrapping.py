@@ -15,9 +15,9 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "template": (
         r"<\|[^|\n<>]{1,40}\|>|<｜[^｜\n]{1,40}｜>",
-        r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*$|^\s*<s>(?!.*</s>)",
-        r"(?m:^\s*#{2,4}\s*(?:instruction|input|response)\s*:?\s*$)",
-        r"(?m:^\s*(?:assistant|human|user)\s*:\s)",
+        r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*$|\A\s*<s>(?!.*</s>)",
+        r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*:?[ \t]*$)",
+        r"(?m:^[ \t]*(?:assistant|human|user)[ \t]*:\s)",
     ),
     "opener": (
         r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n]{0,30}?[!,.:]"
@@ -27,7 +27,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"(?:answer|response|prompt|instruction|version)\b",
     ),
     "label": (
-        rf"(?m:^\W*(?:{_MADE}|new|final|original)\s+{_THING}\s*\W{{0,3}}:)",
+        rf"(?m:^[^\w\n]*(?:{_MADE}|new|final|original)\s+{_THING}\s*\W{{0,3}}:)",
         r"\A\W*(?:prompt|instruction|response)\s*\W{0,2}:",
     ),
     "rewriting": (
@@ -46,7 +46,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
 _WRAPPERS = {
     name: re.compile("|".join(patterns), re.IGNORECASE) for name, patterns in _PATTERNS.items()
 }
-_WHOLE_FENCE = re.compile(r"\A\s*(```+|~~~+)[^\n]*\n.*\n?\s*\1\s*\Z", re.DOTALL)
+_FENCE_LINE = re.compile(r"(?m)^[ \t]*(?:```|~~~)")
 _ASKS_FOR_CODE = re.compile(
     r"```|\b(?:code|script|function|program\w*|class|json|html|css|sql|ya?ml|xml|csv|markdown|latex"
     r"|python|java\w*|typescript|c\+\+|c#|rust|golang|bash|shell|command|query|regex|algorithm"
@@ -83,6 +83,7 @@ def check_wrapper(proposal: Proposal) -> Verdict:
 
 
 def _fenced(text: str) -> bool:
-    return (
-        _WHOLE_FENCE.match(text) is not None and len(re.findall(r"(?m)^\s*(?:```|~~~)", text)) == 2
-    )
+    """Return whether one fenced block is all there is."""
+    whole = text.strip()
+    ends = [whole.startswith(mark) and whole.endswith(f"\n{mark}") for mark in ("```", "~~~")]
+    return any(ends) and len(_FENCE_LINE.findall(whole)) == 2

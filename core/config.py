@@ -15,7 +15,7 @@ from .records import Axis
 Share = Annotated[float, Field(gt=0, lt=1)]
 Band = tuple[float, float]
 
-CHANGEABLE = ("budget", "refinement.concurrency", "traces")
+CHANGEABLE = ("budget", "refinement.concurrency")
 """Dotted keys outside the configuration's hash, which `resume --set` may change."""
 
 

@@ -125,6 +125,7 @@ def merge(
     replaced: dict[str, Sample] = {}
     added: list[Sample] = []
     fates: dict[str, Outcome] = {}
+    nearness = _Nearness(vectors, len(ordered), near_duplicate)
     most = int(added_share * rows_in + 1e-9)
     for outcome in sorted(ordered, key=lambda o: (o.adds, o.sample_id)):
         parent, messages = parents[outcome.sample_id], outcome.messages
@@ -132,17 +133,15 @@ def merge(
         if outcome.fate != "accepted" or messages is None:
             continue
         name = sample_id(messages)
-        compared = [known for known in fates if known != outcome.sample_id]
         if name in taken:
             fates[outcome.sample_id] = _ended(outcome, "rejected", COPIED)
-        elif outcome.adds and _too_near(
-            outcome.sample_id, compared, fates, vectors, near_duplicate
-        ):
+        elif outcome.adds and nearness.refuses(outcome.sample_id):
             fates[outcome.sample_id] = _ended(outcome, "rejected", TOO_NEAR)
         elif outcome.adds and len(added) >= most:
             fates[outcome.sample_id] = _ended(outcome, "deferred", CAPPED)
         else:
             taken.add(name)
+            nearness.accept(outcome.sample_id)
             row = _row(name, messages, parent, round, outcome.adds)
             if outcome.adds:
                 added.append(row)
@@ -184,19 +183,28 @@ def _row(
     )
 
 
-def _too_near(
-    name: str,
-    others: Sequence[str],
-    fates: Mapping[str, Outcome],
-    vectors: Mapping[str, NDArray[np.float32]] | None,
-    limit: float,
-) -> bool:
-    if vectors is None:
-        return False
-    accepted = [vectors[other] for other in others if fates[other].fate == "accepted"]
-    if not accepted:
-        return False
-    return bool(np.round(np.stack(accepted) @ vectors[name], 4).max() > limit)
+class _Nearness:
+    """Vectors of the accepted proposals so far, to compare a new row with all of them at once."""
+
+    def __init__(
+        self, vectors: Mapping[str, NDArray[np.float32]] | None, rows: int, limit: float
+    ) -> None:
+        self._vectors = vectors
+        self._limit = limit
+        self._count = 0
+        width = len(next(iter(vectors.values()))) if vectors else 0
+        self._held = np.zeros((rows, width), dtype=np.float32)
+
+    def accept(self, name: str) -> None:
+        if self._vectors is not None:
+            self._held[self._count] = self._vectors[name]
+            self._count += 1
+
+    def refuses(self, name: str) -> bool:
+        if self._vectors is None or not self._count:
+            return False
+        near = self._held[: self._count] @ self._vectors[name]
+        return bool(np.round(near, 4).max() > self._limit)
 
 
 def _content_id(name: str) -> str:

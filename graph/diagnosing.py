@@ -153,6 +153,7 @@ def map_vectors(
     vectors = centre_and_normalise(raw)
     index = ChromaIndex(deps.folder / "vectors", name)
     try:
+        index.clear()
         index.add(ids, vectors)
         prompts = [signals.samples[i].prompt for i in signals.embedded]
         near = density(ids, vectors, prompts, index.nearest, deps.config.signals.neighbours)

@@ -6,6 +6,7 @@ its repetition free.
 """
 
 import asyncio
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -68,9 +69,10 @@ async def refine(graph: CompiledStateGraph[Any, Any, Any, Any], case: Case) -> R
         "fate": "",
         "reason": "",
     }
-    # durability="exit": the parent's "sync" can't be inherited by a graph without checkpoints.
-    final = await graph.ainvoke(start, context=case, durability="exit")
-    return cast(RefineState, final)
+    # A context of its own: as a child of the node's run it would inherit checkpoint settings,
+    # which a graph without checkpoints can't serve.
+    task = asyncio.create_task(graph.ainvoke(start, context=case), context=Context())
+    return cast(RefineState, await task)
 
 
 async def _rewrite(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:

@@ -110,13 +110,11 @@ def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
 
 def _run_loop(deps: Any) -> None:
     """Run the loop here, or in a thread of its own where an event loop runs here (notebooks)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if asyncio._get_running_loop() is None:
         asyncio.run(_loop(deps))
-    else:
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, _loop(deps)).result()
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _loop(deps)).result()
 
 
 async def _loop(deps: Any) -> None:

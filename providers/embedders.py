@@ -32,9 +32,14 @@ def embedder_source(spec: str) -> str:
     being imported.
 
     Raises:
-        ModelError: `minilm` is not installed, or its package holds no weights; or `spec` is a path
-            to nothing.
+        ModelError: `spec` is `trainee`, or a path to nothing; `minilm` is not installed, or its
+            package holds no weights.
     """
+    if spec == "trainee":
+        raise ModelError(
+            "checks.embedder: 'trainee' is the model of a round and can't be loaded by itself; "
+            "name a sentence-transformers model, or `minilm`"
+        )
     if spec != "minilm":
         if spec.startswith((".", "/", "~")) and not Path(spec).expanduser().is_dir():
             raise ModelError(

@@ -55,7 +55,8 @@ def memorisation_offset(
     """Return mean L_b − L_m on training rows minus the same on hold-out rows, nats per token.
 
     It is what training lowered the loss of the very rows it saw, beyond what it lowered the loss
-    of unseen ones. Rows where a loss is not finite are left out.
+    of unseen ones. Training can't lower the loss of unseen rows by more than that of seen ones but
+    by chance, so the offset is never below zero. Rows where a loss is not finite are left out.
 
     Raises:
         ValueError: no finite pair on one of the two sides.
@@ -67,7 +68,7 @@ def memorisation_offset(
             f"memorisation_offset: {train.size} training and {holdout.size} hold-out rows with"
             " both losses; each side needs at least one"
         )
-    return round(float(train.mean() - holdout.mean()), DECIMALS)
+    return max(round(float(train.mean() - holdout.mean()), DECIMALS), 0.0)
 
 
 def loss_floor(tuned_losses: Floats) -> float:

@@ -25,7 +25,8 @@ from .selftest import takes_fused_rows
 from .sources import load_tokenizer
 from .tokens import Tokens, Unscored
 
-PASS_TOKENS = 4096
+PASS_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Padded tokens per pass: a CPU gains nothing from more, and short batches hold less padding."""
 LOSS_DIGITS = 4
 EMBEDDING_DIGITS = 6
 
@@ -64,6 +65,7 @@ class Scorer:
         """
         self.tokens = Tokens(load_tokenizer(folder), template, max_length)
         self._network = Network(folder, adapter, dtype, device)
+        self._pass_tokens = PASS_TOKENS[device.partition(":")[0]]
 
     @property
     def template_name(self) -> str:
@@ -80,16 +82,17 @@ class Scorer:
         self,
         items: Sequence[Item],
         asks: frozenset[Ask] = frozenset(),
-        budget_tokens: int = PASS_TOKENS,
+        budget_tokens: int | None = None,
     ) -> list[list[int]]:
         """Return batches of indices, longest first, equal lengths by key.
 
-        The padded size of a batch keeps within `budget_tokens`; a longer item is a batch alone.
+        The padded size of a batch keeps within `budget_tokens` (by default what suits the device);
+        a longer item is a batch alone.
         Items that can't be encoded are planned too, and come back from `score` unscored.
         """
         lengths = [max(length, 1) for length in self.count_tokens(items, asks)]
         order = sorted(range(len(items)), key=lambda i: (-lengths[i], items[i].key))
-        return batches(lengths, order, budget_tokens)
+        return batches(lengths, order, budget_tokens or self._pass_tokens)
 
     def count_tokens(self, items: Sequence[Item], asks: frozenset[Ask] = frozenset()) -> list[int]:
         """Return the tokens that a fused pass computes per item; 0 where it can't be encoded."""
@@ -144,7 +147,7 @@ class Scorer:
                 exchanges,
                 fused if branched and self.fused else separate,
                 rating_ids=questions.ids if questions else [],
-                budget=PASS_TOKENS,
+                budget=self._pass_tokens,
             )
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()

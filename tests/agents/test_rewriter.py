@@ -137,10 +137,13 @@ async def test_diversity_adds_a_single_turn_sample_with_the_parents_system_turn(
 
 async def test_sample_text_stands_in_the_last_message_only() -> None:
     chat = Recorder()
-    await propose(chat, LONG, Axis.COMPLEXITY)
+    marked = sample(("user", "XQ1"), ("assistant", "XQ2"), ("user", "XQ3"), ("assistant", "XQ4"))
+    for axis in Axis:
+        await propose(chat, marked, axis, feedback="XQ5", neighbours=("XQ6",))
+    assert len(chat.asked) == 5
     for prompt, _ in chat.asked:
-        before = " ".join(text for _, text in prompt.messages[:-1])
-        assert not any(message.content in before for message in LONG.messages)
+        assert "XQ" not in " ".join(text for _, text in prompt.messages[:-1])
+        assert "XQ5" in prompt.messages[-1][1]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,6 @@ def test_wrappers_are_refused(answer: str, kind: str) -> None:
         ("What is fog?", "Sure as night, fog is a cloud."),
         ("Write a function.", "```python\ndef f(): ...\n```"),
         ("What is fog?", "Call it like this:\n```\nfog()\n```"),
-        ("What does <|im_end|> mean?", "The token <|im_end|> ends a turn."),
         ("Strike it out in HTML.", "<s>fog</s> and rain"),
         ("What is its number?", "1234567890123456"),
         ("What is fog?", "yes"),
@@ -67,4 +66,7 @@ def test_prompts_may_be_wrapped_no_more_than_answers(prompt: str) -> None:
 def test_what_the_original_says_is_no_wrapper() -> None:
     old = ("Who are you?", "As an AI, I have no name. Sure! Here is mine.")
     assert check_wrapper(proposal(old, ("Who are you?", "As an AI, I am nameless."))).passed
+    token = proposal("What is <|im_end|>?", ("What does <|im_end|> do?", "<|im_end|> ends a turn."))
+    assert check_wrapper(token).passed
+    assert not check_wrapper(proposal(OLD, ("What is <|im_end|>?", "An end."))).passed
     assert not check_wrapper(proposal(OLD, ("Who are you?", "As an AI, I am nameless."))).passed

@@ -45,13 +45,6 @@ def template() -> Template:
     return parse("sample", TEXT)
 
 
-def filled(name: str, value: str) -> list[str]:
-    template = load(name)
-    return [
-        text for _, text in template.render(**dict.fromkeys(template.variables, value)).messages
-    ]
-
-
 def test_a_template_has_version_variables_hash_and_messages(template: Template) -> None:
     assert template.version == 3
     assert list(template.variables) == ["goal", "prompt", "notes"]

@@ -94,14 +94,17 @@ def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
         load_embedder("minilm")
 
 
+def test_the_trainee_is_no_embedder_to_load() -> None:
+    with pytest.raises(ModelError, match="model of a round"):
+        load_embedder("trainee")
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no folder"):
         load_embedder(str(tmp_path / "nowhere"))
 
 
-def test_a_folder_without_a_model_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="can't be loaded") as caught:
         load_embedder(str(tmp_path))
     assert "\n" not in str(caught.value)

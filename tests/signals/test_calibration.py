@@ -246,9 +246,9 @@ def test_signals_are_read_by_name() -> None:
 
 def test_a_template_without_an_end_token_costs_one_signal_and_not_the_axis() -> None:
     real, controls = data_set(rows=40)
-    real = {name: replace(measured, end=None) for name, measured in real.items()}
+    real = {name: replace(measured, end=None, ratings=None) for name, measured in real.items()}
     controls = {
-        kind: {name: replace(measured, end=None) for name, measured in found.items()}
+        kind: {name: replace(measured, end=None, ratings=None) for name, measured in found.items()}
         for kind, found in controls.items()
     }
     found = calibrate(real, controls, seed=7)

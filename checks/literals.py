@@ -24,7 +24,7 @@ MASK = 0xE000
 """First code point of the private use area, which stands for quotations in `masked`."""
 
 _OPENING = {")": "(", "]": "["}
-_INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,400}?)(?<!`)\1(?!`)")
+_INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
 
 
 def quotations(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from middo.core.config import RunConfig
+from middo.core.ids import content_hash
 from middo.providers.scripted import ScriptedChat
 
 TOPICS = (
@@ -68,9 +69,20 @@ def config(data: Path, model: Path, **changes: Any) -> RunConfig:
     return RunConfig.model_validate({**plain, **changes})
 
 
-def teacher() -> ScriptedChat:
-    """Return the scripted teacher; what a configuration names as `import:tests.loop:teacher`."""
-    return ScriptedChat(answer=_answer)
+def teacher(log: str | None = None) -> ScriptedChat:
+    """Return the scripted teacher; what a configuration names as `import:tests.loop:teacher`.
+
+    Every call is noted in the file `log`, whichever process makes it.
+    """
+
+    def answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> dict[str, Any]:
+        if log is not None:
+            line = content_hash([[m.text for m in messages], schema]) + "\n"
+            with Path(log).open("a", encoding="utf-8") as file:
+                file.write(line)
+        return _answer(messages, schema)
+
+    return ScriptedChat(answer=answer)
 
 
 def _answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class LlamaCppChat(BaseChatModel):
     temperature: float = Field(0.0, ge=0, description="0 takes the likeliest token")
     seed: int = Field(0, ge=0, description="for temperatures above 0")
     repeat_penalty: float = Field(
-        1.0, ge=1, le=2, description="above 1 it keeps small models from looping; 1.1 is usual"
+        1.1, ge=1, le=2, description="above 1 it keeps small models from looping until the limit"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all that we may use")
 

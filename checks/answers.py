@@ -4,10 +4,13 @@ import re
 
 from ..core.records import Proposal, Verdict
 from .context import CheckContext
-from .words import normalise, words
+from .words import contains_words, normalise, shortened, words
 
 LONG_ANSWER = 20
 """The length ratio holds for original answers of more words than this."""
+
+LONG_REMARK = 6
+"""Words from which an example or remark counts as copied wherever it stands in a text."""
 
 _STAND_IN = re.compile(
     r"[\W_]*(?:(?:your|the|new|rewritten)?\s*(?:answer|response|prompt|text)\s*(?:goes\s*)?(?:here)?"
@@ -72,6 +75,25 @@ def check_echo(proposal: Proposal) -> Verdict:
         echoed = echoed or ((whole or opening) and not asked and not before)
     reason = "The answer repeats the prompt. Answer it instead." if echoed else ""
     return Verdict("echo", not echoed, {"echo": echoed}, reason)
+
+
+def check_copied(proposal: Proposal, context: CheckContext) -> Verdict:
+    """Refuse a proposal that hands back an example or a remark of its instructions.
+
+    A short instruction has to be the whole text, one of six words or more may stand anywhere in it.
+    What the parent holds itself is no copy.
+    """
+    own = words(f"{proposal.parent.prompt} {proposal.parent.answer}")
+    copied = []
+    for text in (proposal.prompt, proposal.answer):
+        said = words(text)
+        for instruction in context.instructions:
+            shown = words(instruction)
+            same = said == shown or (len(shown) >= LONG_REMARK and contains_words(said, shown))
+            if shown and same and not contains_words(own, shown):
+                copied.append(shortened(instruction))
+    reason = "The text is taken from the instructions. Write your own." if copied else ""
+    return Verdict("copied", not copied, {"copied": copied}, reason)
 
 
 def check_length(proposal: Proposal, context: CheckContext) -> Verdict:

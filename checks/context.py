@@ -32,6 +32,8 @@ class CheckContext:
         decontamination: what no proposal may repeat.
         known_prompts: `normalise`d prompts of the whole store, for new samples.
         neighbours: prompts of the samples nearest to the parent, for new samples.
+        instructions: texts that the rewriter was shown as examples or remarks; small models hand
+            them back as their own.
         dropped: details of the prompt that the critic named as dropped on purpose; they count for
             complexity only.
     """
@@ -43,6 +45,7 @@ class CheckContext:
     decontamination: EvaluationIndex
     known_prompts: Set[str] = frozenset()
     neighbours: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
     def similarity_band(self, axis: Axis) -> tuple[float, float]:

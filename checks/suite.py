@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from ..core.records import Proposal, Verdict
 from .answers import (
+    check_copied,
     check_echo,
     check_empty,
     check_history,
@@ -34,6 +35,7 @@ EVERY: tuple[Check, ...] = (
     lambda proposal, _: check_empty(proposal),
     lambda proposal, _: check_wrapper(proposal),
     lambda proposal, _: check_echo(proposal),
+    check_copied,
     lambda proposal, _: check_leakage(proposal),
     lambda proposal, _: check_language(proposal),
     check_answer_constraints,

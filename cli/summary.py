@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .figures import DASH, count, duration, loss, several, signed_between
+from ..curation.verdict import verdict
+from .figures import DASH, count, duration, loss, several
 from .output import clean
 from .rounds import round_steps, round_table, set_aside_line
 
@@ -29,7 +30,7 @@ def summary_text(document: Document, folder: Path) -> str:
         "\n".join(round_table(document.get("rounds", []), document.get("base_holdout_loss"))),
         *round_steps(document.get("rounds", [])),
         _lines(
-            ("Result", verdict(document)),
+            ("Result", verdict(document.get("rounds", []), document.get("best_round"))),
             ("Tokens", tokens_line(document)),
             ("Time", time_line(document)),
             ("Export", _export_line(document, folder)),
@@ -64,44 +65,6 @@ def data_line(document: Document) -> str | None:
         f"{count(document.get('quarantined'))} quarantined, "
         f"{count(document.get('not_selected'))} not selected"
     )
-
-
-def verdict(document: Document) -> str:
-    """Say in one sentence what the hold-out shows, and no more than it shows."""
-    rounds = [r for r in document.get("rounds", []) if r.get("evaluation")]
-    if not rounds:
-        return "no round was evaluated"
-    if len(rounds) == 1:
-        return "only round 0 was trained: there is nothing to compare it with"
-    best = document.get("best_round")
-    chosen = next((r for r in rounds[1:] if r["round"] == best), None)
-    if chosen is not None:
-        return f"best round {best}: {_compared(chosen)}"
-    if best is None:
-        return f"undecided so far; round {rounds[-1]['round']}: {_compared(rounds[-1])}"
-    others = "; ".join(f"round {r['round']}: {_compared(r)}" for r in rounds[1:])
-    return f"best round 0: no refinement lowered the hold-out loss ({others})"
-
-
-def _compared(entry: Document) -> str:
-    """Compare a round with round 0 by the interval of their difference."""
-    rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
-    difference = entry.get("difference")
-    if entry.get("gate") == "undecided":
-        start = f"undecided, {rows} can't tell it from round 0"
-    elif not difference:
-        return "not compared with round 0"
-    elif difference["high"] < 0:
-        start = f"better than round 0 by {-difference['mean']:.4f} nats per token on {rows}"
-    elif difference["low"] > 0:
-        start = f"worse than round 0 by {difference['mean']:.4f} nats per token on {rows}"
-    else:
-        start = f"no measurable difference from round 0 on {rows}"
-    back = ", rolled back" if entry.get("gate") == "rolled_back" else ""
-    if not difference:
-        return start + back
-    mean = f"{difference['mean']:+.4f}, " if "measurable" in start or "undecided" in start else ""
-    return f"{start} ({mean}95% interval {signed_between(difference)}){back}"
 
 
 def tokens_line(document: Document) -> str | None:

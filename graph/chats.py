@@ -123,8 +123,11 @@ class LedgerChat:
         unit = await asyncio.to_thread(chats.ledger.unit, key)
         if unit is None:
             chats.check_budget()
-            unit = await self._ask(key, prompt, schema, attempt)
-            await asyncio.to_thread(chats.ledger.add_unit, unit)
+            asked = await self._ask(key, prompt, schema, attempt)
+            await asyncio.to_thread(chats.ledger.add_unit, asked)
+            # Copies of one sample can ask at once; both take the answer that was first, as a
+            # resumed run would.
+            unit = await asyncio.to_thread(chats.ledger.unit, key) or asked
         if unit.value is None:
             raise AnswerFailed(unit.error or "no answer")
         return schema.model_validate(unit.value)

@@ -53,9 +53,11 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     holdout_loss = deps.facts.get(f"round.{source}.evaluation")["all_rows"]["loss"]
     plain = deps.facts.get("reference")
     if plain is None:
-        first = fit_reference(signals, near, config, holdout_loss)
-        plain = deps.facts.put_once("reference", first.as_dict())
-        deps.facts.put_once("set_aside", _broken(held_quality, plain["quality"]))
+        first = fit_reference(signals, near, config, holdout_loss).as_dict()
+        # Before the reference: a run that is killed between the two finds no reference and comes
+        # here again.
+        deps.facts.put_once("set_aside", _broken(held_quality, first["quality"]))
+        plain = deps.facts.put_once("reference", first)
     found = diagnose(
         signals,
         near,
@@ -242,18 +244,26 @@ def _drift(deps: Deps, number: int, clusters: ClusterMap | None) -> Match | None
 
 def _proof_figures(
     deps: Deps, source: int, signals: Signals, calibration: Calibration, found: Diagnosis
-) -> dict[str, Any]:
-    """Return what proposals of this round are held against; see `agents.prover.Evidence`."""
+) -> dict[str, Any] | None:
+    """Return what proposals of this round are held against; see `agents.prover.Evidence`.
+
+    The measure are the unflagged rows, or all of them where each is flagged. None where no row
+    could be scored: then none is flagged, and there is nothing to prove.
+    """
     if signals.loss_tuned is None:
         raise ValueError("a round's signals come from base and tuned model")
     flagged = {flag.sample_id for flag in found.flags}
-    calm = np.array([name not in flagged for name in signals.ids])
+    scored = np.isfinite(signals.loss_tuned)
+    if not scored.any():
+        return None
+    calm = scored & np.array([name not in flagged for name in signals.ids])
+    calm = calm if calm.any() else scored
     losses = signals.loss_tuned[calm]
     base, tuned = read_holdout(deps, 0, "base"), read_holdout(deps, source)
     held = {row.id: row.loss for row in base.rows}
     pairs = np.array([(held[r.id], r.loss) for r in tuned.rows if r.id in held]).reshape(-1, 2)
     offset = 0.0
-    if len(pairs):
+    if len(pairs) and np.isfinite(signals.loss_base - signals.loss_tuned).any():
         offset = memorisation_offset(
             signals.loss_base, signals.loss_tuned, pairs[:, 0], pairs[:, 1]
         )
@@ -265,5 +275,5 @@ def _proof_figures(
         quality_threshold=quality.value if quality and calibration.on else None,
         quality_median=median_quality(signals.quality[calm]) if calibration.on else None,
     )
-    ceiling = round(float(losses[np.isfinite(losses)].max()), 4)
+    ceiling = round(float(losses.max()), 4)
     return {"terms": terms.as_dict(), "loss_ceiling": ceiling, "holdout_rows": len(pairs)}

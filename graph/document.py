@@ -23,10 +23,10 @@ def compose(deps: Deps, status: str) -> dict[str, Any]:
         "config_hash": facts.get("config_hash"),
         "started": facts.get("started"),
         "machine": facts.get("machine"),
-        "rounds": [_round(deps, k) for k in range(facts.get("rounds_seen", 0))],
+        "rounds": rounds(deps),
         "base_holdout_loss": facts.get("base_holdout", {}).get("loss"),
         "best_round": result.get("best_round"),
-        "difference": result.get("difference"),
+        "result": result.get("result"),
         "stopped": result.get("stopped"),
         "export": result.get("export"),
         "imported": data.get("imported"),
@@ -50,6 +50,11 @@ def write_document(deps: Deps, status: str) -> dict[str, Any]:
     document = compose(deps, status)
     write_run(deps.folder, document)
     return document
+
+
+def rounds(deps: Deps) -> list[dict[str, Any]]:
+    """Return the rounds so far, as `run.json` has them."""
+    return [_round(deps, k) for k in range(deps.facts.get("rounds_seen", 0))]
 
 
 def _cost(deps: Deps, calls: int) -> float | None:

@@ -4,10 +4,11 @@ import shutil
 from typing import Any
 
 from ..core.config import RunConfig
-from ..curation.gate import FEWEST_ROWS
+from ..curation.verdict import verdict
 from ..formats.exporting import export_samples
 from ..stores.runs import write_text
 from .deps import Deps
+from .document import rounds
 from .state import LoopState
 
 
@@ -15,9 +16,7 @@ def finalize(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Write `export/` and the run's result."""
     gate = deps.facts.get(f"round.{state['round']}.gate")
     best: int = gate["best"]
-    at_best = deps.facts.get(f"round.{best}.gate")
-    rows = deps.facts.get(f"round.{best}.evaluation")["rows"]
-    sentence = difference_in_words(best, at_best["difference"], rows)
+    sentence = verdict(rounds(deps), best)
     partial = deps.folder / "export.partial"
     shutil.rmtree(partial, ignore_errors=True)
     form = deps.facts.get("data")["format"]
@@ -31,25 +30,12 @@ def finalize(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         "result",
         {
             "best_round": best,
-            "difference": sentence,
+            "result": sentence,
             "stopped": state["stop"],
             "export": "export",
         },
     )
-    return {}, f"best round {best}: {sentence}"
-
-
-def difference_in_words(best: int, difference: dict[str, Any] | None, rows: int) -> str:
-    """Say honestly what the hold-out says of the best round against round 0."""
-    if best == 0 or difference is None:
-        return "no measurable difference: no round was better than the seed data on the hold-out"
-    mean, low, high = difference["mean"], difference["low"], difference["high"]
-    interval = f"{mean:+.4f} nats per token, 95 % interval {low:+.4f} to {high:+.4f}"
-    if rows < FEWEST_ROWS:
-        return f"undecided: {rows} hold-out rows are too few to tell ({interval})"
-    if high < 0:
-        return f"better than the seed data on the hold-out ({interval})"
-    return f"no measurable difference to the seed data on the hold-out ({interval})"
+    return {}, sentence
 
 
 def _card(deps: Deps, best: int, sentence: str, stopped: str, rows: int) -> str:

@@ -8,8 +8,9 @@ from ..curation.merge import Outcome as Merged
 from ..curation.merge import merge
 from ..stores.ledger import Outcome
 from ..stores.samples import write_version
-from ..stores.tables import write_proposals
+from ..stores.tables import read_embeddings, write_proposals
 from .deps import Deps
+from .embedding import TRAINEE, embedder_of
 from .state import LoopState
 
 _PROPOSAL_COLUMNS = (
@@ -28,7 +29,7 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         [_merged(outcome) for outcome in outcomes],
         round=number,
         added_share=deps.config.refinement.added_share,
-        vectors=_vectors(deps, outcomes),
+        vectors=_vectors(deps, state, outcomes),
     )
     write_proposals(
         deps.round_folder(number) / "proposals.parquet",
@@ -65,7 +66,7 @@ def _merged(outcome: Outcome) -> Merged:
     return Merged(outcome.sample_id, outcome.axis, "accepted", "", messages, row["adds"])
 
 
-def _vectors(deps: Deps, outcomes: list[Outcome]) -> dict[str, Any] | None:
+def _vectors(deps: Deps, state: LoopState, outcomes: list[Outcome]) -> dict[str, Any] | None:
     """Embed the prompts of accepted proposals, where there are new rows to compare."""
     accepted = [_merged(outcome) for outcome in outcomes if outcome.fate == "accepted"]
     if not any(one.adds for one in accepted):
@@ -74,7 +75,15 @@ def _vectors(deps: Deps, outcomes: list[Outcome]) -> dict[str, Any] | None:
         next(m.content for m in reversed(one.messages or ()) if m.role == "user")
         for one in accepted
     ]
-    return dict(zip((one.sample_id for one in accepted), deps.embedder(prompts), strict=True))
+    return dict(zip((one.sample_id for one in accepted), _embed(deps, state, prompts), strict=True))
+
+
+def _embed(deps: Deps, state: LoopState, prompts: list[str]) -> Any:
+    if deps.config.checks.embedder != TRAINEE:
+        return deps.embedder(prompts)
+    _, raw = read_embeddings(deps.round_folder(state["round"]) / "embeddings.parquet")
+    with deps.measuring(state["source_round"]) as tuned:
+        return embedder_of(deps, tuned.scorer.score, raw)(prompts)
 
 
 def _rows(outcome: Outcome, final: Merged) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from ..core.records import Quarantined
 from ..providers.embedders import embedder_source
 from ..providers.resolve import check_role, hosts
 from ..training.sources import check_model
+from .embedding import TRAINEE
 from .preparing import load_rows, select, split
 
 
@@ -61,7 +62,7 @@ def check_models(config: RunConfig) -> None:
     check_model(config.model.base)
     for role in (config.agents.rewriter, config.agents.judge):
         check_role(role)
-    if config.checks.embedder != "trainee":
+    if config.checks.embedder != TRAINEE:
         embedder_source(config.checks.embedder)
 
 

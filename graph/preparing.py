@@ -58,17 +58,17 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     imported = load_rows(config)
     samples = select(imported.samples, config)
     training, held = split(samples, config)
-    own_split = config.evaluation.data is None
+    elsewhere = config.evaluation.data
     counts = {
         "imported": imported.total,
-        "holdout": len(held),
+        "holdout": len(held) if elsewhere is None else 0,
         "quarantined": len(imported.quarantined),
         "not_selected": len(imported.samples) - len(samples),
     }
     assert_imported(
         imported=imported.total,
         rows=len(training),
-        holdout=len(held) if own_split else 0,
+        holdout=counts["holdout"],
         quarantined=counts["quarantined"],
         not_selected=counts["not_selected"],
     )
@@ -95,7 +95,17 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         )
     summary = (
         f"{imported.total} rows ({imported.format}): {len(training)} to train on,"
-        f" {len(held)} held out, {counts['quarantined']} quarantined,"
+        f" {counts['holdout']} held out, {counts['quarantined']} quarantined,"
         f" {counts['not_selected']} not selected"
     )
+    if elsewhere is not None:
+        summary += f"; {len(held)} rows of {elsewhere} to evaluate on"
+        both = len({sample.messages for sample in held} & {sample.messages for sample in training})
+        if both:
+            deps.report(
+                Note(
+                    f"{both} rows of evaluation.data are trained on too: their loss tells memory,"
+                    " not learning; take them out of one of the two files"
+                )
+            )
     return {"round": 0, "source_round": 0, "stop": ""}, summary

@@ -64,6 +64,7 @@ async def refine(graph: CompiledStateGraph[Any, Any, Any, Any], case: Case) -> R
     start: RefineState = {
         "attempt": 1,
         "feedback": "",
+        "remarks": [],
         "row": {},
         "tried": [],
         "fate": "",
@@ -106,7 +107,9 @@ async def _rewrite(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]
 
 async def _checks(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
     case = runtime.context
-    verdicts = await asyncio.to_thread(run_checks, _proposal(state, case), case.checks)
+    shown = (*case.checks.instructions, *state["remarks"])
+    context = replace(case.checks, instructions=shown)
+    verdicts = await asyncio.to_thread(run_checks, _proposal(state, case), context)
     row = {**state["row"], "checks": [verdict.as_dict() for verdict in verdicts]}
     refused = [verdict for verdict in verdicts if not verdict.passed]
     if _may_be_on_purpose(case, refused):
@@ -158,7 +161,8 @@ def _refused(
     return {
         "row": row,
         "tried": [*state["tried"], row],
-        "feedback": "\n".join(verdict.reason for verdict in verdicts),
+        "feedback": "\n".join(verdict.reason or verdict.name for verdict in verdicts),
+        "remarks": [*state["remarks"], *(verdict.reason for verdict in verdicts)],
         "attempt": state["attempt"] + (not last),
         "fate": "rejected" if last else "",
         "reason": reason,

@@ -12,13 +12,14 @@ from ..agents.critic import Critic
 from ..agents.diagnostician import reference_from
 from ..agents.prover import Evidence, Prover
 from ..agents.rewriter import Rewriter
-from ..checks.context import CheckContext
+from ..checks.context import CheckContext, Embed
 from ..checks.decontamination import EvaluationIndex
 from ..checks.words import normalise
 from ..core.errors import Interrupted
 from ..core.progress import Progress
 from ..core.records import Fate, Sample
 from ..curation.plan import Plan, Task, plan_refinement
+from ..prompts.loader import examples
 from ..signals.proof import Terms
 from ..signals.quality import calibration_from
 from ..stores.ledger import Outcome
@@ -26,6 +27,7 @@ from ..stores.tables import read_embeddings, read_signals
 from .chats import Case as Call
 from .chats import LedgerChat
 from .deps import Deps
+from .embedding import embedder_of, one_at_a_time
 from .planning import flags_of
 from .refine import Case, build_refine, refine
 from .state import LoopState
@@ -46,9 +48,10 @@ async def refine_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], st
     todo = [task for task in plan.selected if task.sample_id not in done]
     if todo:
         evidence = read_evidence(deps, number, diagnosis)
-        await asyncio.to_thread(lambda: deps.embedder)  # once, before many threads want it
         with deps.measuring(source) as tuned:
-            work = _Work(deps, number, source, Prover(tuned.scorer.score, evidence), evidence)
+            score = one_at_a_time(tuned.scorer.score)
+            embed = await asyncio.to_thread(embedder_of, deps, score, evidence.raw)
+            work = _Work(deps, number, source, Prover(score, evidence), evidence, embed)
             await work.all(todo, plan)
     fates = [outcome.fate for outcome in deps.ledger.outcomes(number)]
     return {}, ", ".join(f"{fates.count(fate)} {fate}" for fate in get_args(Fate))
@@ -58,12 +61,19 @@ class _Work:
     """The refinement of one round: what all samples share."""
 
     def __init__(
-        self, deps: Deps, number: int, source: int, prover: Prover, evidence: Evidence
+        self,
+        deps: Deps,
+        number: int,
+        source: int,
+        prover: Prover,
+        evidence: Evidence,
+        embed: Embed,
     ) -> None:
         self._deps = deps
         self._number = number
         self._version = deps.version(source)
         self._prover = prover
+        self._embed = embed
         self._signals = evidence.signals
         self._graph = build_refine()
         held = list(deps.holdout())
@@ -129,11 +139,12 @@ class _Work:
             checks=CheckContext(
                 similarity=checks.similarity,
                 length_ratio=checks.length_ratio,
-                embed=deps.embedder,
+                embed=self._embed,
                 flagged=frozenset(task.axes),
                 decontamination=self._decontamination,
                 known_prompts=self._known,
                 neighbours=neighbours,
+                instructions=examples(),
             ),
             prover=self._prover,
         )

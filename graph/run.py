@@ -22,6 +22,7 @@ from ..core.errors import BudgetReached, ConfigError, Interrupted, UsageError
 from ..core.ids import short_hash
 from ..core.progress import Report, silent
 from ..formats.configuration import dump_config, load_config
+from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
 from ..stores.runs import RUN_JSON, read_run, write_run, write_text
 from .state import LoopState
@@ -173,7 +174,8 @@ def _refuse_used(folder: Path, config: RunConfig) -> None:
             f"{folder}: holds this run already; go on with `middo resume {folder}`,"
             " or name another folder with --out"
         )
-    if folder.exists() and any(folder.iterdir()):
+    # A run that was killed before it wrote anything leaves its lock file.
+    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise UsageError(f"{folder}: is not empty; name a new folder for the run with --out")
 
 

@@ -29,6 +29,9 @@ class RefineState(TypedDict):
     feedback: str
     """What was wrong with the last proposal, for the next one."""
 
+    remarks: list[str]
+    """Everything that was said of the proposals so far; none may come back as a text."""
+
     row: dict[str, Any]
     """The current proposal as a row of `proposals.parquet`, filled in gate by gate."""
 

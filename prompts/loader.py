@@ -18,6 +18,7 @@ between `<<<` and `>>>` are fenced in the same way, for examples. Fenced values 
 messages only, never in instructions. Values are inserted literally and never expanded again.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,24 @@ def fenced(text: str) -> str:
     """Return a text between lines that hold its own hash."""
     fence = fence_of(text)
     return f"<<<{fence}\n{text}\n{fence}>>>"
+
+
+@cache
+def examples() -> tuple[str, ...]:
+    """Return the texts that stand in the shipped templates as examples, fenced ones and answers."""
+    found: dict[str, None] = {}
+    for file in files(__package__).iterdir():
+        if not file.name.endswith(".md"):
+            continue
+        front = _FRONT.match(file.read_text(encoding="utf-8"))
+        body = front[2] if front else ""
+        _, *parts = _MESSAGE.split(body)
+        for role, text in zip(parts[::2], parts[1::2], strict=True):
+            found.update(dict.fromkeys(_EXAMPLE.findall(text)))
+            if role == "assistant":
+                values = json.loads(text).values()
+                found.update(dict.fromkeys(v for v in values if isinstance(v, str) and " " in v))
+    return tuple(sorted(found))
 
 
 @cache

@@ -70,10 +70,11 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Return all rows of a SELECT."""
@@ -92,7 +93,12 @@ def open_database(path: Path) -> Database:
     Raises:
         MiddoError: the file was written by a newer version, or is no database.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=30
+        )
+    except sqlite3.OperationalError as error:
+        raise MiddoError(f"{path}: can't be opened ({error}); is the folder writable?") from error
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -110,21 +116,36 @@ def read_database(path: Path) -> Database:
     """Open a run's database read-only.
 
     Raises:
-        MiddoError: the file does not exist.
+        MiddoError: the file does not exist, is no database, or was written by a newer version.
     """
+    # An address, not the bare path: a "?" or "#" in a folder's name would end the path.
+    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
         connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            address, uri=True, isolation_level=None, check_same_thread=False
         )
     except sqlite3.OperationalError as error:
         raise MiddoError(f"{path}: can't be opened ({error}); is it a run folder?") from error
+    try:
+        _schema(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise MiddoError(f"{path}: not a readable SQLite file ({error}); restore it") from error
+    except MiddoError:
+        connection.close()
+        raise
     return Database(connection)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _schema(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise MiddoError(f"{path}: written by a newer Middo (schema {version}); upgrade Middo")
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _schema(connection, path)
     for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         migration(connection)

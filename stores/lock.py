@@ -47,9 +47,11 @@ def is_locked(folder: Path) -> bool:
     path = folder / NAME
     if not path.exists():
         return False
-    with path.open("a+", encoding="utf-8") as file:
+    # Shared and for reading: two who look don't take each other for an owner, and one may look
+    # into a folder that one may not write to.
+    with path.open("r", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -39,13 +39,15 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     path = folder / RUN_JSON
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{folder}: no run folder (it has no {RUN_JSON}); see `middo list`") from (
             error
         )
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: can't be read ({error})") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}: holds no JSON object; it was not written by Middo")
     if document.get("status") == "running" and not is_locked(folder):
         return {**document, "status": "interrupted"}
     return document

@@ -1,6 +1,7 @@
 """The Parquet tables of a round: signals, embeddings, proposals. Plain files for any reader."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def write_embeddings(path: Path, ids: list[str], vectors: np.ndarray) -> None:
 def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
     """Return ids and float32[n, d]."""
     table = pq.read_table(path)
+    if not table.num_rows:
+        return [], np.zeros((0, 0), dtype=np.float32)
     column = table.column("embedding").combine_chunks()
     flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     ids: list[str] = table.column("id").to_pylist()
@@ -90,5 +93,8 @@ def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
 def _write(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial)
+    with partial.open("wb") as file:
+        pq.write_table(table, file)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)

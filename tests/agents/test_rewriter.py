@@ -115,9 +115,9 @@ async def test_feedback_is_shown_to_a_second_attempt_only() -> None:
     await propose(chat, PLAIN, Axis.QUALITY)
     await propose(chat, PLAIN, Axis.QUALITY, feedback="it names one use")
     assert "last version" not in chat.text(0)
-    assert chat.text(1) == f"{chat.text(0)}\nWhat was wrong with your last version:\n" + fenced(
-        "it names one use"
-    )
+    # The remark comes first: a small model continues with what it read last.
+    remark = "What was wrong with your last version:\n" + fenced("it names one use")
+    assert chat.text(1) == f"{remark}\n{chat.text(0)}"
 
 
 async def test_diversity_adds_a_single_turn_sample_with_the_parents_system_turn() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
 from middo.checks.answers import (
+    check_copied,
     check_echo,
     check_empty,
     check_history,
@@ -108,3 +109,24 @@ def test_a_prompt_with_tool_turns_stays() -> None:
     assert check_history(Proposal(parent, Axis.QUALITY, 1, fixed, False)).passed
     moved = parent.with_exchange("What weather?", "There is fog.")
     assert not check_history(Proposal(parent, Axis.QUALITY, 1, moved, False)).passed
+
+
+EXAMPLES = ("A pump fills the tube with air.", "Name two rivers.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ("A pump fills the tube with air.", False),
+        ("First of all: a pump fills the tube with air.", False),
+        ("Name two rivers.", False),
+        ("Name two rivers and a lake.", True),
+        ("A pump fills the tyre.", True),
+    ],
+)
+def test_examples_and_remarks_are_no_answers(answer: str, passes: bool) -> None:
+    told = context(instructions=EXAMPLES)
+    verdict = check_copied(proposal(("How?", "So."), ("How?", answer)), told)
+    assert verdict.passed is passes
+    own = proposal(("How?", "A pump fills the tube with air."), ("How?", answer))
+    assert check_copied(own, told).passed is (passes or "pump" in answer)

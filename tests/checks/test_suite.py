@@ -14,7 +14,8 @@ def test_a_sound_replacement_passes_every_check() -> None:
     verdicts = run_checks(proposal(OLD, NEW), context(embed=NEAR))
     assert passed(verdicts), [verdict for verdict in verdicts if not verdict.passed]
     assert [verdict.name for verdict in verdicts] == [
-        "empty", "wrapper", "echo", "leakage", "language", "answer_constraints",
+        "empty", "wrapper", "echo",
+        "copied", "leakage", "language", "answer_constraints",
         "decontamination", "unchanged", "history", "numbers", "quotes", "urls", "code",
         "constraints", "length", "similarity", "answer_similarity",
     ]  # fmt: skip
@@ -40,7 +41,8 @@ def test_new_samples_have_their_own_checks() -> None:
     verdicts = run_checks(added, context(embed=vectors))
     assert passed(verdicts)
     assert [verdict.name for verdict in verdicts] == [
-        "empty", "wrapper", "echo", "leakage", "language", "answer_constraints",
+        "empty", "wrapper", "echo",
+        "copied", "leakage", "language", "answer_constraints",
         "decontamination", "novelty",
     ]  # fmt: skip
 

@@ -5,7 +5,8 @@ import pytest
 
 from middo.cli.figures import aligned, count, duration, several
 from middo.cli.rounds import axis_lines, round_table
-from middo.cli.summary import status_text, summary_text, verdict
+from middo.cli.summary import status_text, summary_text
+from middo.curation.verdict import verdict
 
 from .documents import finished, with_round
 
@@ -96,13 +97,16 @@ def difference(mean: float, low: float, high: float) -> dict[str, float]:
             "only round 0 was trained: there is nothing to compare it with",
         ),
         (finished(rounds=[]), "no round was evaluated"),
-        (with_round(1, difference=None), "best round 1: not compared with round 0"),
+        (
+            with_round(1, difference=None),
+            "best round 1: not compared with round 0 on 24 held-out rows",
+        ),
     ],
 )
 def test_the_sentence_claims_no_more_than_the_interval(
     document: dict[str, Any], sentence: str
 ) -> None:
-    assert verdict(document) == sentence
+    assert verdict(document["rounds"], document.get("best_round")) == sentence
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ FATES = ("accepted", "rejected", "failed", "deferred")
 def test_the_run_ends_and_says_why(document: dict[str, Any]) -> None:
     assert document["status"] == "finished"
     assert document["stopped"]
-    assert document["difference"]
+    assert document["result"]
     assert document["rounds"][0]["gate"] == "baseline"
     assert document["best_round"] in range(len(document["rounds"]))
 
@@ -122,7 +122,7 @@ def test_the_export_is_the_best_rounds_data_in_the_inputs_form(
     assert all({"instruction", "output"} <= json.loads(line).keys() for line in lines)
     assert (finished / "export/model/adapter_model.safetensors").is_file()
     card = (finished / "export/README.md").read_text("utf-8")
-    assert document["difference"] in card
+    assert document["result"] in card
 
 
 def test_resuming_a_finished_run_prints_its_document(

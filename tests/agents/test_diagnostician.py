@@ -1,0 +1,305 @@
+"""Flags, thresholds that stay, axes that are off, and what the cautions say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from middo.agents.diagnostician import Diagnosis, Reference, diagnose, fit_reference, reference_from
+from middo.agents.signal_table import Signals, collect, table
+from middo.core.config import SignalsConfig
+from middo.core.measures import RATINGS, Measured
+from middo.core.records import Axis, Flag, Message, Sample
+from middo.signals.clusters import ClusterMap, Match
+from middo.signals.density import Density
+from middo.signals.quality import Calibration
+from tests.agents.soundness import OFF, calibration, measured
+
+COUNT = 40
+HARD, WEAK, SPARSE = 3, 11, 25
+CONFIG = SignalsConfig(share=0.05)
+NONE: dict[Axis, frozenset[str]] = {axis: frozenset() for axis in Axis}
+
+
+def name(number: int) -> str:
+    return f"s{number:02d}"
+
+
+def rows(changes: Mapping[int, Measured] | None = None) -> list[Measured]:
+    """Return 40 usual rows under the tuned model: one hard, one weak, all else near the middle."""
+    found = []
+    for number in range(COUNT):
+        loss = 1.0 + 0.1 * (number % 5) + (3.0 if number == HARD else 0.0)
+        quality = 0.1 if number == WEAK else 0.8 + 0.01 * (number % 7)
+        found.append(measured(loss, quality, embedding=(1.0, float(number))))
+    for number, one in (changes or {}).items():
+        found[number] = one
+    return found
+
+
+def signals(
+    tuned: list[Measured] | None = None,
+    base: list[Measured] | None = None,
+    quality: Calibration | None = None,
+) -> Signals:
+    tuned = rows() if tuned is None else tuned
+    # The base model finds other rows hard than the tuned one, except the row that is hard for both.
+    turned = [replace(one, loss=one.loss + 0.1 * (i % 3)) for i, one in enumerate(tuned)]
+    base = turned if base is None else base
+    messages = (Message("user", "q"), Message("assistant", "a"))
+    samples = [Sample(name(i), messages, f"x:{i}") for i in reversed(range(len(tuned)))]
+    return collect(
+        samples,
+        {name(i): one for i, one in enumerate(base)},
+        {name(i): one for i, one in enumerate(tuned)},
+        quality or calibration(),
+        one_model=False,
+    )
+
+
+def density(found: Signals, sparse: float = 0.1) -> Density:
+    values = [
+        sparse if found.ids[at] == name(SPARSE) else 0.7 + 0.01 * (at % 4) for at in found.embedded
+    ]
+    return Density(np.array(values), [()] * len(values), [()] * len(values))
+
+
+def look(
+    found: Signals,
+    near: Density | None,
+    *,
+    quality: Calibration | None = None,
+    reference: Reference | None = None,
+    config: SignalsConfig = CONFIG,
+    **options: Any,
+) -> Diagnosis:
+    usual: dict[str, Any] = {
+        "holdout_loss": 1.0,
+        "suppressed": NONE,
+        "clusters": None,
+        "drift": None,
+    }
+    reference = reference or fit_reference(found, near, config, 1.0)
+    return diagnose(
+        found, near, quality or calibration(), reference, config, **{**usual, **options}
+    )
+
+
+def flagged(found: Diagnosis) -> set[tuple[str, str]]:
+    return {(flag.sample_id, str(flag.axis)) for flag in found.flags}
+
+
+def test_each_axis_flags_its_own_row_and_says_why() -> None:
+    one = signals()
+    found = look(one, density(one))
+    assert flagged(found) == {
+        (name(HARD), "complexity"),
+        (name(SPARSE), "diversity"),
+        (name(WEAK), "quality"),
+    }
+    by_axis = {flag.axis: flag for flag in found.flags}
+    assert by_axis[Axis.QUALITY].score == 0.1
+    assert by_axis[Axis.QUALITY].threshold <= 0.5
+    assert "(cut)" in by_axis[Axis.QUALITY].reason
+    assert by_axis[Axis.DIVERSITY].score == 0.1
+    assert by_axis[Axis.COMPLEXITY].score > by_axis[Axis.COMPLEXITY].threshold
+    assert "under base and tuned model" in by_axis[Axis.COMPLEXITY].reason
+    for report in found.axes.values():
+        assert (report.on, report.flagged, report.suppressed) == (True, 1, 0)
+    assert found.cautions[0].startswith("base and tuned losses correlate at 0.9")
+
+
+def test_what_only_one_model_finds_hard_is_not_flagged() -> None:
+    base = [replace(one, loss=1.0 + 0.05 * (i % 4)) for i, one in enumerate(rows())]
+    one = signals(base=base)
+    found = look(one, density(one), config=SignalsConfig(share=0.05, k={Axis.COMPLEXITY: 3.0}))
+    assert found.axes[Axis.COMPLEXITY].on
+    assert found.axes[Axis.COMPLEXITY].flagged == 0
+
+
+def test_thresholds_stay_so_that_flags_can_fall_to_zero() -> None:
+    first = signals()
+    near = density(first)
+    before = look(first, near)
+    plain = json.loads(json.dumps(before.reference.as_dict()))
+    kept = reference_from(plain)
+    assert kept == before.reference
+
+    mended = signals(rows({HARD: measured(1.2), WEAK: measured(1.2, 0.85)}))
+    mended_density = density(mended, sparse=0.5)
+    after = look(mended, mended_density, reference=kept)
+    assert after.flags == ()
+    for axis, report in after.axes.items():
+        assert report.threshold == before.axes[axis].threshold
+
+    # Fitted anew, the bounds would follow the data, and somebody is always the last.
+    assert flagged(look(mended, mended_density)) == {(name(SPARSE), "diversity")}
+
+
+def test_losses_are_shifted_with_the_holdout() -> None:
+    first = signals()
+    before = look(first, density(first))
+    tuned = [replace(one, loss=one.loss + 2.0) for one in rows()]
+    base = [replace(one, loss=one.loss + 0.1 * (i % 3)) for i, one in enumerate(rows())]
+    later = signals(tuned, base)
+    shifted = look(later, density(later), reference=before.reference, holdout_loss=3.0)
+    assert shifted.shift == 2.0
+    assert shifted.complexity.tolist() == before.complexity.tolist()
+    assert flagged(shifted) == flagged(before)
+    unknown = look(later, density(later), reference=before.reference, holdout_loss=None)
+    assert unknown.shift == 0.0
+
+
+def test_a_sparse_sample_below_the_median_quality_is_no_seed() -> None:
+    weaker = signals(rows({SPARSE: measured(1.2, 0.75, embedding=(1.0, 0.0))}))
+    found = look(weaker, density(weaker))
+    assert (name(SPARSE), "diversity") not in flagged(found)
+    unknown = signals(rows({SPARSE: measured(1.2, None, embedding=(1.0, 0.0))}))
+    assert (name(SPARSE), "diversity") not in flagged(look(unknown, density(unknown)))
+    blind = signals(quality=OFF)
+    assert (name(SPARSE), "diversity") in flagged(look(blind, density(blind), quality=OFF))
+
+
+def test_suppressed_samples_are_counted_and_not_flagged_on_that_axis() -> None:
+    both = signals(rows({HARD: measured(4.0, 0.1)}))
+    suppressed = {**NONE, Axis.QUALITY: frozenset({name(HARD)})}
+    found = look(both, density(both), suppressed=suppressed)
+    assert (name(HARD), "complexity") in flagged(found)
+    assert (name(HARD), "quality") not in flagged(found)
+    report = found.axes[Axis.QUALITY]
+    assert (report.flagged, report.suppressed) == (1, 1)
+
+
+def test_axes_that_can_not_be_trusted_are_off_and_say_so() -> None:
+    few = signals([measured(1.0, 0.9, answer_tokens=5) for _ in range(COUNT)], quality=OFF)
+    found = look(few, None, quality=OFF)
+    assert found.flags == ()
+    assert {axis: report.reason for axis, report in found.axes.items()} == {
+        Axis.COMPLEXITY: "fewer than 8 scored rows have answers of 8 tokens",
+        Axis.DIVERSITY: "too few samples with an embedding",
+        Axis.QUALITY: OFF.reason,
+    }
+    for axis, report in found.axes.items():
+        assert (report.on, report.k, report.threshold) == (False, None, None)
+        assert f"{axis} is off: {report.reason}" in found.cautions
+
+
+def test_an_axis_that_was_off_at_first_stays_off() -> None:
+    blind = signals(quality=OFF)
+    kept = look(blind, density(blind), quality=OFF).reference
+    assert kept.quality is None
+    later = signals()
+    found = look(later, density(later), reference=kept)
+    assert found.axes[Axis.QUALITY].reason == "the axis was off at the first diagnosis"
+
+
+def test_axes_that_are_not_configured_are_off() -> None:
+    one = signals()
+    config = SignalsConfig(axes=[Axis.QUALITY], share=0.05)
+    found = look(one, density(one), config=config)
+    assert flagged(found) == {(name(WEAK), "quality")}
+    assert found.axes[Axis.COMPLEXITY].reason == "not among signals.axes"
+
+
+@pytest.mark.parametrize(
+    "broken", [Measured(unscored="too_long"), Measured(unscored="not_finite"), measured(np.nan)]
+)
+def test_a_row_that_can_not_be_measured_disturbs_no_other(broken: Measured) -> None:
+    usual = signals()
+    before = look(usual, density(usual))
+    # Row 0 is an ordinary one; without it the others keep their scores and flags.
+    missing = signals(rows({0: replace(broken, embedding=None)}))
+    after = look(missing, density(missing), reference=before.reference)
+    assert flagged(after) == flagged(before)
+    assert after.complexity[0] == -np.inf
+    assert after.complexity[1:].tolist() == before.complexity[1:].tolist()
+    fresh = look(missing, density(missing))
+    assert flagged(fresh) == flagged(before)
+    assert np.isfinite([fresh.reference.complexity_k.k]).all()
+    (row,) = [
+        row
+        for row in table(missing, after.complexity, density(missing), {}, after.flags)
+        if row["id"] == name(0)
+    ]
+    assert row["loss_tuned"] is None
+    assert row["complexity"] is None
+    assert row["density"] is None
+    assert row["neighbours"] == []
+    assert row["unscored"] == broken.unscored
+
+
+def test_a_data_set_in_which_nothing_could_be_measured_is_not_flagged() -> None:
+    none = signals([Measured(unscored="too_long")] * COUNT)
+    found = look(none, None, holdout_loss=None)
+    assert found.flags == ()
+    assert f"{COUNT} samples unscored: too_long" in found.cautions
+    assert reference_from(found.reference.as_dict()) == found.reference
+
+
+def test_a_row_that_the_base_could_not_score_is_unscored_too() -> None:
+    base = rows()
+    base[2] = Measured(unscored="out_of_memory")
+    one = signals(base=base)
+    assert one.unscored[2] == "out_of_memory"
+    assert look(one, density(one)).cautions[-1] == "1 samples unscored: out_of_memory"
+
+
+def test_cautions_name_what_weakens_the_figures() -> None:
+    ratings = (5.0,) * len(RATINGS)
+    rated = [replace(one, ratings=ratings, rating_mass=0.05) for one in rows()]
+    for number in range(5):  # hard and weak at once
+        rated[number] = replace(
+            measured(4.0 + number / 10, 0.1), embedding=(1.0, 1.0), rating_mass=0.05
+        )
+    one = signals(rated)
+    told = calibration(ratings={"added": 0.0, "standard_error": 0.1, "kept": False})
+    config = SignalsConfig(k={Axis.COMPLEXITY: 3.0, Axis.QUALITY: 1.0})
+    found = look(
+        one,
+        density(one),
+        quality=told,
+        config=config,
+        clusters=ClusterMap({}, (), "single"),
+        drift=Match({}, 40, 0.6),
+    )
+    assert [c for c in found.cautions if not c.startswith("base and tuned")] == [
+        "the model gives ratings only 5% of its probability: it can't judge",
+        "the model's own ratings tell nothing here and are not computed",
+        "complexity and quality flag mostly the same samples (5 in common)",
+        "60% of the samples changed their cluster since last time",
+        "the data set is too small or too uniform for clusters",
+    ]
+
+
+def test_one_model_alone_is_said_in_the_report() -> None:
+    messages = (Message("user", "q"), Message("assistant", "a"))
+    samples = [Sample(name(i), messages, "x:1") for i in range(COUNT)]
+    measured_once = {name(i): one for i, one in enumerate(rows())}
+    one = collect(samples, measured_once, measured_once, calibration(), one_model=True)
+    assert one.loss_tuned is None
+    found = look(one, None, holdout_loss=None)
+    assert found.axes[Axis.COMPLEXITY].reason.startswith("no tuned model")
+    (flag,) = [flag for flag in found.flags if flag.axis is Axis.COMPLEXITY]
+    assert flag.sample_id == name(HARD)
+    assert flag.reason == "loss unusually high under base model"
+
+
+def test_the_table_has_a_row_per_sample_in_order_of_id() -> None:
+    one = signals()
+    near = density(one)
+    flags = [
+        Flag(name(WEAK), Axis.QUALITY, 0.1, 0.5, ""),
+        Flag(name(WEAK), Axis.COMPLEXITY, 3, 2, ""),
+    ]
+    found = table(one, np.zeros(COUNT), near, {name(WEAK): 4}, flags)
+    assert [row["id"] for row in found] == [name(i) for i in range(COUNT)]
+    weak = found[WEAK]
+    assert weak["flags"] == ["quality", "complexity"]
+    assert weak["quality"] == 0.1
+    assert weak["cluster"] == 4
+    assert weak["density"] == near.values[WEAK]
+    assert weak["loss_base"] == pytest.approx(weak["loss_tuned"] + 0.1 * (WEAK % 3))
+    assert found[0]["cluster"] is None

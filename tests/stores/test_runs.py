@@ -1,0 +1,68 @@
+"""`run.json` is replaced whole, and says `interrupted` where nobody runs the run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from middo.core.errors import UsageError
+from middo.stores.lock import run_lock
+from middo.stores.runs import list_runs, read_run, write_json, write_run, write_text
+
+
+def test_a_running_run_without_an_owner_was_interrupted(tmp_path: Path) -> None:
+    document = {"run": "r", "status": "running", "rounds": [1]}
+    write_run(tmp_path, document)
+    assert read_run(tmp_path) == {**document, "status": "interrupted"}
+    with run_lock(tmp_path):
+        assert read_run(tmp_path) == document
+    assert json.loads((tmp_path / "run.json").read_text("utf-8")) == document
+
+
+@pytest.mark.parametrize("status", ["finished", "failed", "budget", "interrupted"])
+def test_every_other_status_is_as_written(tmp_path: Path, status: str) -> None:
+    write_run(tmp_path, {"status": status})
+    assert read_run(tmp_path) == {"status": status}
+
+
+def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old é")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+    assert path.read_text("utf-8") == "old é"
+    write_text(path, "new")
+    assert path.read_text("utf-8") == "new"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_number_that_json_lacks_does_not_touch_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"loss": 1.5, "name": "é"})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"loss": float("nan")})
+    assert json.loads(path.read_text("utf-8")) == {"loss": 1.5, "name": "é"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no run folder"), ("{", "can't be read"), ("[]", "holds no JSON object")],
+)
+def test_a_folder_that_is_no_run_ends_in_one_line(
+    tmp_path: Path, content: str | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=words) as refused:
+        read_run(tmp_path)
+    assert str(tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_runs_are_listed_in_order_of_name(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        (tmp_path / name).mkdir()
+        write_run(tmp_path / name, {"run": name, "status": "finished"})
+    (tmp_path / "no-run").mkdir()
+    assert [document["run"] for document in list_runs(tmp_path)] == ["a", "b", "c"]
+    assert list_runs(tmp_path / "nowhere") == []

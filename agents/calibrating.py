@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..core.measures import Ask, Item, Measured
 from ..core.records import Sample, sample_id
-from ..signals.calibration import calibrate
+from ..signals.calibration import FEWEST_ROWS, calibrate
 from ..signals.controls import KINDS, build_controls, choose_calibration_rows, words
 from ..signals.quality import Calibration
 from .measuring import Advance, Measuring
@@ -49,6 +49,9 @@ def calibrate_quality(
         rows,
         seed,
     )
+    if len(chosen) < FEWEST_ROWS:
+        reason = f"only {len(chosen)} of {FEWEST_ROWS} rows needed can be calibrated on"
+        return Calibration(False, reason, len(chosen))
     controls = build_controls([(i, by_id[i].prompt, by_id[i].answer) for i in chosen], seed)
     items = [Item(name, by_id[name].messages) for name in chosen]
     keys = {}

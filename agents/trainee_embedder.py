@@ -37,4 +37,5 @@ class TraineeEmbedder:
         if measured.embedding is None:
             return np.zeros(len(self._mean), dtype=np.float32)
         raw = np.array([measured.embedding], dtype=np.float32)
-        return centre_and_normalise(raw, self._mean)[0]
+        vector: Vectors = centre_and_normalise(raw, self._mean)[0]
+        return vector

@@ -53,7 +53,10 @@ def check(config: RunConfig) -> None:
         UsageError: the data or a model can't be used.
         ProviderError: a provider's package or key is missing.
     """
-    load_rows(config)
+    imported = load_rows(config)
+    if config.evaluation.data is not None or config.evaluation.rows is not None:
+        # Settings that can be refused; found out later, they would leave a folder of no use.
+        split(select(imported.samples, config), config)
     check_models(config)
 
 

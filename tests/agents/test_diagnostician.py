@@ -16,7 +16,7 @@ from middo.core.records import Axis, Flag, Message, Sample
 from middo.signals.clusters import ClusterMap, Match
 from middo.signals.density import Density
 from middo.signals.quality import Calibration
-from tests.agents.soundness import OFF, calibration, measured
+from tests.agents.evidence import OFF, calibration, measured
 
 COUNT = 40
 HARD, WEAK, SPARSE = 3, 11, 25

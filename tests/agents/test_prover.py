@@ -9,40 +9,15 @@ import numpy as np
 import pytest
 
 from middo.agents.diagnostician import Reference
-from middo.agents.prover import Evidence, Prover
+from middo.agents.prover import Prover
 from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Axis, Message, Proposal, Sample, Verdict
 from middo.signals.complexity import ComplexityModel
 from middo.signals.density import centre_and_normalise
 from middo.signals.proof import Terms
 from middo.signals.quality import Calibration
-from middo.signals.robust import LengthBaseline
 from middo.signals.thresholds import Choice
-from tests.agents.soundness import OFF, calibration, measured
-
-RAW = np.array(
-    [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [-4.0, -4.0, -4.0]], dtype=np.float32
-)
-IDS = ["parent", "near", "far", "other"]
-# Bound for a usual length: centre 1.0 + k 2.0 · spread 0.5.
-BASELINE = LengthBaseline((), (1.0,), (0.5,))
-COMPLEXITY = ComplexityModel(BASELINE, BASELINE, 0.5, 40)
-TERMS = Terms(offset=0.1, loss_floor=0.5, margin=0.1, quality_threshold=0.4, quality_median=0.8)
-
-
-def evidence(**changes: Any) -> Evidence:
-    usual: dict[str, Any] = {
-        "terms": TERMS,
-        "calibration": calibration(),
-        "reference": Reference(COMPLEXITY, Choice(2.0, 0.1, ()), None, None, 1.0),
-        "shift": 0.25,
-        "loss_ceiling": 5.0,
-        "signals": {"parent": {"quality": 0.3, "neighbours": ["near", "far"]}},
-        "ids": IDS,
-        "raw": RAW,
-        "neighbours": 2,
-    }
-    return Evidence(**{**usual, **changes})
+from tests.agents.evidence import OFF, RAW, TERMS, calibration, evidence, measured
 
 
 class Recorder:

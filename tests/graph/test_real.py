@@ -34,7 +34,7 @@ def test_a_real_run_on_24_rows(tmp_path: Path) -> None:
     # One pass of fine-tuning lowers the loss on rows that the model has not seen.
     assert first["evaluation"]["all_rows"]["loss"] < document["base_holdout_loss"]
     assert first["axes"]["quality"]["on"] is False
-    assert "calibrat" in first["axes"]["quality"]["reason"]
+    assert "calibrated on" in first["axes"]["quality"]["reason"]
     assert first["flagged"]["samples"] >= 2
     fates = [first[fate] for fate in ("accepted", "rejected", "failed", "deferred")]
     assert sum(fates) == first["flagged"]["samples"]

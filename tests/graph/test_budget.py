@@ -1,0 +1,38 @@
+"""A cap stops a run in good order; with a higher one it goes on as if nothing had been."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from middo import resume, run
+from middo.core.errors import BudgetReached
+from middo.stores.runs import read_run
+from tests.loop import config
+
+
+def test_a_run_that_met_its_cap_goes_on_with_a_higher_one(
+    finished: Path, document: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    capped = config(finished.parent / "rows.jsonl", tiny_folder, budget={"max_tokens": 500})
+    with pytest.raises(BudgetReached, match=r"budget\.max_tokens=500 is reached"):
+        run(capped, folder)
+    stopped = read_run(folder)
+    assert stopped["status"] == "budget"
+    assert stopped["best_round"] is None
+    assert 0 < stopped["tokens"]["calls"] < document["tokens"]["calls"]
+    assert stopped["rounds"][0]["accepted"] is None  # the round is not merged
+    with pytest.raises(BudgetReached):
+        resume(folder)
+    assert read_run(folder)["tokens"]["calls"] == stopped["tokens"]["calls"]
+
+    ended = resume(folder, sets=["budget.max_tokens=1000000"])
+
+    assert ended["status"] == "finished"
+    assert ended["tokens"] == document["tokens"]
+    assert [entry["dataset"] for entry in ended["rounds"]] == [
+        entry["dataset"] for entry in document["rounds"]
+    ]
+    exported = "export/data.jsonl"
+    assert (folder / exported).read_bytes() == (finished / exported).read_bytes()

@@ -15,7 +15,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/middo run
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from ..core.measures import Ask, Item, Measured
 from ..core.records import Axis, Proposal, Verdict
 from ..signals.density import centre_and_normalise
-from ..signals.proof import Terms, prove_complexity, prove_diversity, prove_quality
+from ..signals.proof import (
+    TOO_SHORT,
+    UNREADABLE,
+    Terms,
+    fewest_tokens,
+    prove_complexity,
+    prove_diversity,
+    prove_quality,
+)
 from ..signals.quality import Calibration
 from .diagnostician import Reference
 
@@ -74,29 +82,37 @@ class Prover:
             (measured,) = await asyncio.to_thread(
                 self._score, [Item(proposal.id, proposal.messages)], asks
             )
+        name, original = f"proof.{proposal.axis}", evidence.signals[proposal.parent.id]
         if measured.unscored is not None:
-            name = f"proof.{proposal.axis}"
-            reason = "the proposal could not be measured by the model"
-            return Verdict(name, False, {"unscored": measured.unscored}, reason)
+            return Verdict(name, False, {"unscored": measured.unscored}, UNREADABLE)
+        tokens, fewest = measured.answer_tokens, fewest_tokens(original["answer_tokens"])
+        if tokens < fewest:
+            numbers = {"answer_tokens": tokens, "answer_tokens_at_least": fewest}
+            return Verdict(name, False, numbers, TOO_SHORT)
         quality = evidence.calibration.probability(measured)
         if proposal.axis is Axis.DIVERSITY:
             return self._diversity(proposal, measured, quality)
-        original = evidence.signals[proposal.parent.id]["quality"]
         prove = prove_quality if proposal.axis is Axis.QUALITY else prove_complexity
         return prove(
             evidence.terms,
             loss=measured.loss,
-            loss_bound=self._bound(measured.answer_tokens),
+            loss_bound=self._bound(tokens, original["answer_tokens"]),
             quality=quality,
-            original_quality=original,
+            original_quality=original["quality"],
         )
 
-    def _bound(self, answer_tokens: int) -> float:
+    def _bound(self, answer_tokens: int, original_tokens: int | None) -> float:
+        """Return the lower of the bounds at both lengths: losses of short answers scatter more.
+
+        By its own bound alone, a part of a hard answer could pass without being any easier.
+        """
         evidence = self._evidence
         model = evidence.reference.complexity
         if not model.on:
             return evidence.loss_ceiling
-        return model.bound(answer_tokens, evidence.reference.complexity_k.k, evidence.shift)
+        lengths = (answer_tokens, answer_tokens if original_tokens is None else original_tokens)
+        k = evidence.reference.complexity_k.k
+        return min(model.bound(length, k, evidence.shift) for length in lengths)
 
     def _diversity(self, proposal: Proposal, measured: Measured, quality: float | None) -> Verdict:
         evidence = self._evidence
@@ -115,6 +131,7 @@ class Prover:
             similarity=similarity,
             neighbours=near,
             nearest=nearest,
+            loss=measured.loss,
             quality=quality,
             count=evidence.neighbours,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..core.config import RunConfig
 from ..core.errors import ConfigError
 from ..core.records import Quarantined
+from ..curation.holdout import holdout_size
 from ..providers.embedders import embedder_source
 from ..providers.resolve import check_role, hosts
 from ..training.sources import check_model
@@ -53,11 +54,21 @@ def check(config: RunConfig) -> None:
         UsageError: the data or a model can't be used.
         ProviderError: a provider's package or key is missing.
     """
-    imported = load_rows(config)
+    samples = select(load_rows(config).samples, config)
+    held = holdout_size(len(samples)) if config.evaluation.data is None else 0
+    _refuse_too_few(config, len(samples) - held)
     if config.evaluation.data is not None or config.evaluation.rows is not None:
         # Settings that can be refused; found out later, they would leave a folder of no use.
-        split(select(imported.samples, config), config)
+        split(samples, config)
     check_models(config)
+
+
+def _refuse_too_few(config: RunConfig, rows: int) -> None:
+    if rows < FEWEST_TRAINING_ROWS:
+        raise ConfigError(
+            f"{config.data.path}: {rows} rows are left to train on, at least"
+            f" {FEWEST_TRAINING_ROWS} are needed; give more rows, or raise data.limit"
+        )
 
 
 def check_models(config: RunConfig) -> None:
@@ -82,11 +93,7 @@ def preflight(config: RunConfig) -> Preflight:
     samples = select(imported.samples, config)
     training, held = split(samples, config)
     notes = []
-    if len(training) < FEWEST_TRAINING_ROWS:
-        raise ConfigError(
-            f"{config.data.path}: {len(training)} rows are left to train on; at least"
-            f" {FEWEST_TRAINING_ROWS} are needed"
-        )
+    _refuse_too_few(config, len(training))
     if len(held) < 20:
         notes.append(f"{len(held)} hold-out rows are too few for the gate to decide anything")
     device = pick_device()

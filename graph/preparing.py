@@ -1,7 +1,10 @@
 """Prepare: import, quarantine, select, hold out, publish D_0."""
 
+import os
+import platform
 import random
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from ..core.config import RunConfig
@@ -52,6 +55,17 @@ def split(samples: list[Sample], config: RunConfig) -> tuple[list[Sample], list[
     return [s for s in samples if s.id not in ids], [s for s in samples if s.id in ids]
 
 
+def machine(deps: Deps) -> dict[str, Any]:
+    """Return what the run's figures were made on."""
+    return {
+        "cores": os.cpu_count(),
+        "device": deps.device,
+        "dtype": deps.dtype,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+    }
+
+
 def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Publish the first data set and the hold-out."""
     config = deps.config
@@ -82,6 +96,7 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         parent=None,
         made_by={"step": "import", "path": config.data.path, "format": imported.format},
     )
+    deps.facts.put("machine", machine(deps))
     deps.facts.put("data", {**counts, "format": imported.format})
     deps.facts.put("round.0.dataset", {"rows": manifest.rows, "sha256": manifest.sha256})
     deps.facts.put("rounds_seen", 1)

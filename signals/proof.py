@@ -1,8 +1,9 @@
 """Proof: does the trainee itself find the proposal better? Three decisions on numbers.
 
 A proposal passes on evidence from several signals, so that neither echo nor repetition can win: a
-loss alone falls for a phrase repeated, quality alone for a safe but empty answer. Losses of
-proposals get the memorisation offset, since the rows that they are compared with were trained on.
+low loss alone falls for a phrase repeated, quality alone for an echo that its controls did not
+show. So on every axis an answer must be sound *and* not trivially predictable. Losses of proposals
+get the memorisation offset, since the rows that they are compared with were trained on.
 Where the quality axis is off, the other bounds decide alone and the numbers say so. Reasons are in
 words without numbers: they go into the next attempt's prompt.
 """
@@ -15,15 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.records import Verdict
-from .density import COPY, density_with
+from .complexity import SHORTEST_ANSWER
+from .density import density_with
 from .thresholds import SOUND
 
 Floats = NDArray[np.float64]
 
 EASY_PERCENTILE = 10.0
+NEAR_COPY = 0.95
+"""Similarity above which a new prompt is one that is there already, but for a polite word."""
 DECIMALS = 4
 
 UNREADABLE = "the proposal could not be measured by the model"
+TOO_SHORT = "the new answer is too short to be judged"
+TRIVIAL = (
+    "the new answer is trivially predictable: it may be empty, repeat itself or echo the prompt"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,15 @@ def median_quality(qualities: Floats) -> float | None:
     return round(float(np.median(finite)), DECIMALS) if finite.size else None
 
 
+def fewest_tokens(original_tokens: int | None) -> int:
+    """Return the fewest tokens of an answer that a proof can judge.
+
+    Losses and quality of shorter answers say little; where the original is as short, its own
+    length is enough.
+    """
+    return SHORTEST_ANSWER if original_tokens is None else min(SHORTEST_ANSWER, original_tokens)
+
+
 def prove_complexity(
     terms: Terms,
     *,
@@ -99,25 +116,22 @@ def prove_complexity(
 ) -> Verdict:
     """Decide whether a simplified pair is easy enough, not trivial, and as sound as the original.
 
+    Where the original itself looks broken, "as sound" is no bound: the answer must then be more
+    likely sound than broken.
+
     Args:
         terms: of the round.
         loss: L_m of the proposed answer, nats per token, as measured; None if unscored.
-        loss_bound: loss above which an answer of the proposal's length is flagged.
+        loss_bound: loss above which the answer is still complex.
         quality: of the proposal; None if unscored or the axis is off.
-        original_quality: of the original; None if it was not scored, then the bound of soundness
-            takes its place.
+        original_quality: of the original; None if it was not scored.
     """
     numbers, problems = _loss_bounds(terms, loss, loss_bound)
-    if loss is not None and _round(loss - terms.offset) < terms.loss_floor:
-        problems.append(
-            "the new answer is trivially predictable: it may be empty, repeat itself or echo the"
-            " prompt"
-        )
     if terms.margin is None:
         numbers["quality"] = "axis off"
     else:
-        compared = SOUND if original_quality is None else original_quality
-        bound = _round(compared - terms.margin)
+        as_sound = SOUND if original_quality is None else original_quality - terms.margin
+        bound = _round(max(as_sound, SOUND))
         numbers |= {
             "quality": quality,
             "original_quality": original_quality,
@@ -140,10 +154,13 @@ def prove_quality(
 ) -> Verdict:
     """Decide whether a repaired pair is clearly sounder than the original, and sound in itself.
 
+    Sound in itself is more than the threshold of the flag, which only the worst rows fall below:
+    by more than the margin the answer must be more likely sound than broken.
+
     Args:
         terms: of the round.
         loss: L_m of the proposed answer, nats per token, as measured; None if unscored.
-        loss_bound: loss above which an answer of the proposal's length counts as complex.
+        loss_bound: loss above which the answer counts as complex.
         quality: of the proposal; None if unscored.
         original_quality: of the original, which was flagged for it.
 
@@ -153,18 +170,18 @@ def prove_quality(
     if terms.margin is None or terms.quality_threshold is None or original_quality is None:
         raise ValueError("prove_quality: the quality axis is off, nothing was flagged on it")
     numbers, problems = _loss_bounds(terms, loss, loss_bound)
-    bound = _round(original_quality + terms.margin)
+    bound, sound = _round(original_quality + terms.margin), _round(SOUND + terms.margin)
     numbers |= {
         "quality": quality,
         "original_quality": original_quality,
         "quality_above": bound,
-        "quality_threshold": terms.quality_threshold,
+        "quality_at_least": sound,
     }
     if quality is None:
         problems.append(UNREADABLE)
     elif _round(quality) <= bound:
         problems.append("the new answer is not clearly sounder than the original one")
-    elif _round(quality) < terms.quality_threshold:
+    elif _round(quality) < sound:
         problems.append("the new answer still reads like a broken one")
     return _verdict("proof.quality", numbers, problems)
 
@@ -175,32 +192,34 @@ def prove_diversity(
     similarity: float | None,
     neighbours: Sequence[float],
     nearest: float | None,
+    loss: float | None,
     quality: float | None,
     count: int = 2,
 ) -> Verdict:
-    """Decide whether a new sample fills the sparse region, is no copy, and is sound.
+    """Decide whether a new sample fills the sparse region, is no copy, not trivial, and sound.
 
     Args:
         terms: of the round.
         similarity: of the new prompt's vector to the sparse original's; None if unscored.
         neighbours: similarities of the original to its nearest others, before.
         nearest: largest similarity of the new vector to any sample; None if unscored.
+        loss: L_m of the new answer, nats per token, as measured; None if unscored.
         quality: of the new sample; None if unscored or the axis is off.
         count: neighbours that density averages.
     """
-    numbers: dict[str, Any] = {
+    numbers, problems = _loss_bounds(terms, loss, None)
+    numbers |= {
         "similarity": similarity,
         "nearest": nearest,
-        "nearest_at_most": COPY,
+        "nearest_at_most": NEAR_COPY,
         "density": _round(float(np.mean(neighbours))) if neighbours else None,
         "density_with": None,
     }
-    problems: list[str] = []
     if similarity is None or nearest is None:
         problems.append(UNREADABLE)
     else:
         numbers["density_with"] = density_with(neighbours, similarity, count)
-        if _round(max(nearest, similarity)) > COPY:
+        if _round(max(nearest, similarity)) > NEAR_COPY:
             problems.append("the new prompt is nearly the same as one that is already there")
         elif neighbours and numbers["density_with"] <= numbers["density"]:
             problems.append("the new prompt is too far from the sample that inspired it")
@@ -216,18 +235,22 @@ def prove_diversity(
 
 
 def _loss_bounds(
-    terms: Terms, loss: float | None, bound: float
+    terms: Terms, loss: float | None, bound: float | None
 ) -> tuple[dict[str, Any], list[str]]:
+    compared = None if loss is None else _round(loss - terms.offset)
     numbers: dict[str, Any] = {
         "loss": loss,
         "offset": terms.offset,
-        "loss_compared": None if loss is None else _round(loss - terms.offset),
-        "loss_at_most": _round(bound),
+        "loss_compared": compared,
         "loss_at_least": terms.loss_floor,
     }
-    if loss is None:
+    if bound is not None:
+        numbers["loss_at_most"] = _round(bound)
+    if compared is None:
         return numbers, [UNREADABLE]
-    if numbers["loss_compared"] > numbers["loss_at_most"]:
+    if compared < terms.loss_floor:
+        return numbers, [TRIVIAL]
+    if bound is not None and compared > _round(bound):
         return numbers, ["the new answer is still unusually hard for the model to learn"]
     return numbers, []
 

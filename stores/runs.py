@@ -55,4 +55,12 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
     """Return the `run.json` of every run folder in a folder, in order of name."""
-    return [read_run(path.parent) for path in sorted(root.glob(f"*/{RUN_JSON}"))]
+    return [_listed(path.parent) for path in sorted(root.glob(f"*/{RUN_JSON}"))]
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    """Return a run's document; one that can't be read must not hide the others."""
+    try:
+        return read_run(folder)
+    except UsageError:
+        return {"run": folder.name, "status": "unreadable"}

@@ -1,10 +1,15 @@
 """Fixtures that tests of several folders share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from .tiny import tiny_model
+
+# Test processes share the cores: threads that spin while they wait would starve each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

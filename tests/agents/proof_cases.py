@@ -2,7 +2,7 @@
 
 Everything is built from the shipped demo set and does not depend on a model, so that recorder and
 tests speak of the same conversations. Rows that the demo set holds damaged are left out, since
-their true answers are not in it; every fourth longer row is damaged here in the same ways, and its
+their true answers are not in it; twelve longer rows are damaged here in the same ways, and the
 true answer is the repair.
 """
 
@@ -24,6 +24,7 @@ DAMAGES = ("swapped", "truncated", "repeated", "shuffled")
 DAMAGED_ROWS = 12
 CALIBRATION_ROWS = 28
 SAFE = "I don't know."
+REFUSAL = "I'm sorry, but I can't help you with that request."
 
 SIMPLER = {
     "fd0855da4449c496": (
@@ -186,8 +187,8 @@ def diversity_cases(data: DataSet) -> list[Case]:
         row = by_id[name]
         offered = {
             "related": (prompt, answer),
-            "copied": (row.prompt, answer),
-            "copied_polite": (f"{row.prompt} Thank you.", answer),
+            "copied": (row.prompt, row.answer),
+            "copied_polite": (f"{row.prompt} Thank you.", row.answer),
             "unrelated": strangers[name],
             **{trick: (prompt, cheat) for trick, cheat in cheats(prompt, answer).items()},
         }
@@ -200,14 +201,16 @@ def diversity_cases(data: DataSet) -> list[Case]:
 def cheats(prompt: str, answer: str) -> dict[str, str]:
     """Return answers that are easy to come by, by the name of the trick."""
     first = _sentences(answer)[0]
-    return {
+    found = {
         "echo": prompt,
         "echo_polite": f"Sure! {prompt}",
         "phrase": repeated(answer),
         "sentence_repeated": " ".join([first] * max(3, round(len(answer) / len(first)))),
         "safe": SAFE,
+        "refusal": REFUSAL,
         **shortened(answer),
     }
+    return {trick: cheat for trick, cheat in found.items() if cheat != answer}
 
 
 def shortened(answer: str, name: str = "") -> dict[str, str]:

@@ -1,4 +1,31 @@
-"""TO BE WRITTEN"""
+"""The proofs on real measurements of SmolLM2-135M: repairs pass, cheats do not.
+
+`proofs.json` holds what the untuned model says of 86 demo rows (12 of them damaged), the controls
+of 28 and some 200 proposals; `record_proofs.py` makes it and says how. Calibration, thresholds,
+flags and proofs are the real code. Seen when it was recorded, passed of those offered:
+
+    proposal                              quality   complexity   diversity
+    honest: true answer or easier pair    7 of 12       9 of 9      2 of 5
+    echo, plain or after a polite word    0 of 24      0 of 12     0 of 10
+    a phrase or a sentence repeated       0 of 24      0 of 11     0 of 10
+    the original, made shorter            0 of 19       1 of 8           -
+    the honest answer, made shorter       6 of 21            -      1 of 5
+    "I don't know."                       0 of 12       0 of 6      0 of 5
+    a polite refusal                      2 of 12       3 of 6      0 of 5
+    the prompt copied, plain or politely        -            -     0 of 10
+    an unrelated prompt                         -            -      0 of 5
+
+True answers fail where they are as predictable as the easiest tenth of the rows (a corrected text,
+a list of titles), where the model doubts them, or where it takes the damaged row for sound. What
+passes and should not:
+
+- A third of a list of hashtags (complexity) and of a list of prices (diversity): a shorter list is
+  a list. The first of the two rows is not flagged, so no run would propose it.
+- A refusal of eleven words: it is neither hard nor trivial, and quality knows no control like it.
+
+First sentences and thirds of the *true* answer are parts of a repair. They pass on quality only
+where they are whole sentences.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,12 +41,31 @@ from middo.core.config import SignalsConfig
 from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Axis, Verdict
 from middo.signals.calibration import calibrate
+from middo.signals.controls import KINDS
 from middo.signals.density import centre_and_normalise, density
 from middo.signals.proof import Terms, loss_floor, median_quality
 from middo.stores.vectors import ExactIndex
 
-from .proof_cases import SEED, Case, DataSet, control_item, data_set
-from .record_proofs import read_record
+from .proof_cases import (
+    SEED,
+    Case,
+    DataSet,
+    all_items,
+    complexity_cases,
+    control_item,
+    data_set,
+    diversity_cases,
+    quality_cases,
+)
+from .record_proofs import ASKS, MAX_LENGTH, MODEL, NUMBERS, RECORD, read_record
+
+HONEST = ("truth", "simpler", "related")
+ECHO_AND_REPETITION = ("echo", "echo_polite", "phrase", "sentence_repeated")
+CASES = {
+    Axis.QUALITY: quality_cases,
+    Axis.COMPLEXITY: complexity_cases,
+    Axis.DIVERSITY: diversity_cases,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +143,122 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         return [record[item.key] for item in items]
 
     return Round(data, signals, found, evidence, Prover(score, evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The verdicts on all proposals of one axis."""
+
+    verdicts: list[tuple[Case, Verdict]]
+
+    def passed(self, *tricks: str) -> list[Case]:
+        return [case for case, found in self.verdicts if case.trick in tricks and found.passed]
+
+    def offered(self, *tricks: str) -> list[Case]:
+        return [case for case, _ in self.verdicts if case.trick in tricks]
+
+    def share(self, *tricks: str) -> float:
+        return len(self.passed(*tricks)) / len(self.offered(*tricks))
+
+
+@pytest.fixture(scope="module", name="trials")
+def fixture_trials(diagnosed: Round) -> dict[Axis, Trial]:
+    return {
+        axis: Trial([(case, diagnosed.prove(case)) for case in build(diagnosed.data)])
+        for axis, build in CASES.items()
+    }
+
+
+def test_the_record_holds_what_the_cases_need() -> None:
+    missing = all_items().keys() - read_record().keys()
+    assert not missing, "cases or demo set changed; run python -m tests.agents.record_proofs"
+    assert RECORD.stat().st_size < 300_000
+
+
+def test_every_kind_of_control_counts_with_the_real_model(diagnosed: Round) -> None:
+    calibration = diagnosed.evidence.calibration
+    assert calibration.on
+    assert {kind.kind for kind in calibration.kinds if kind.counts} == set(KINDS)
+    assert calibration.margin is not None
+    assert 0.05 < calibration.margin < 0.25
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+@pytest.mark.parametrize("trick", ECHO_AND_REPETITION)
+def test_neither_echo_nor_repetition_passes(
+    trials: dict[Axis, Trial], axis: Axis, trick: str
+) -> None:
+    assert len(trials[axis].offered(trick)) >= 5
+    assert trials[axis].passed(trick) == []
+
+
+def test_an_original_that_is_merely_shortened_passes_neither_quality_nor_complexity(
+    trials: dict[Axis, Trial], diagnosed: Round
+) -> None:
+    quality = trials[Axis.QUALITY]
+    assert len(quality.offered("original_third", "original_sentence")) >= 15
+    assert quality.passed("original_third", "original_sentence") == []
+    flagged = diagnosed.flagged(Axis.COMPLEXITY)
+    complexity = trials[Axis.COMPLEXITY]
+    offered = complexity.offered("third", "sentence")
+    assert len([case for case in offered if case.proposal.parent.id in flagged]) >= 4
+    passed = complexity.passed("third", "sentence")
+    assert [case for case in passed if case.proposal.parent.id in flagged] == []
+
+
+def test_known_weakness_a_shorter_list_is_still_a_list(trials: dict[Axis, Trial]) -> None:
+    assert len(trials[Axis.COMPLEXITY].passed("third", "sentence")) <= 1
+    assert len(trials[Axis.DIVERSITY].passed("third", "sentence")) <= 1
+
+
+def test_of_a_true_answer_only_whole_sentences_pass(trials: dict[Axis, Trial]) -> None:
+    parts = trials[Axis.QUALITY].passed("third", "sentence")
+    assert len(parts) <= 6
+    assert all(case.proposal.answer[-1] in ".!?" for case in parts)
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+def test_a_safe_answer_of_three_words_never_passes(trials: dict[Axis, Trial], axis: Axis) -> None:
+    assert trials[axis].offered("safe")
+    assert trials[axis].passed("safe") == []
+
+
+def test_known_weakness_a_polite_refusal_may_pass(trials: dict[Axis, Trial]) -> None:
+    assert len(trials[Axis.QUALITY].passed("refusal")) <= 2
+    assert len(trials[Axis.COMPLEXITY].passed("refusal")) <= 3
+    assert trials[Axis.DIVERSITY].passed("refusal") == []
+
+
+def test_a_new_sample_is_neither_a_copy_nor_a_stranger(trials: dict[Axis, Trial]) -> None:
+    reasons = {"copied": "nearly the same", "copied_polite": "nearly the same"}
+    for trick, reason in {**reasons, "unrelated": "too far"}.items():
+        found = [v for case, v in trials[Axis.DIVERSITY].verdicts if case.trick == trick]
+        assert len(found) == 5
+        assert all(reason in verdict.reason for verdict in found), trick
+
+
+def test_honest_proposals_pass_often_enough(trials: dict[Axis, Trial]) -> None:
+    assert trials[Axis.QUALITY].share("truth") >= 0.5
+    assert trials[Axis.COMPLEXITY].share("truth", "simpler") >= 0.85
+    assert trials[Axis.DIVERSITY].share("related") >= 0.35
+
+
+@pytest.mark.slow
+def test_the_real_model_still_says_what_was_recorded() -> None:
+    from middo.training.scorer import Scorer
+    from middo.training.sources import resolve_model
+
+    row, whole, _ = data_set().damaged[0]
+    echoed = next(case for case in quality_cases(data_set()) if case.trick == "echo_polite")
+    assert echoed.proposal.parent == row
+    record = read_record()
+    items = [
+        Item(row.id, row.messages),
+        Item(whole.id, whole.messages),
+        Item(echoed.proposal.id, echoed.proposal.messages),
+    ]
+    scorer = Scorer(resolve_model(MODEL).folder, max_length=MAX_LENGTH)
+    for item, one in zip(items, scorer.score(items, ASKS), strict=True):
+        for name in NUMBERS:
+            recorded = getattr(record[item.key], name)
+            assert getattr(one, name) == pytest.approx(recorded, abs=0.02), name

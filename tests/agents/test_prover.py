@@ -16,6 +16,7 @@ from middo.signals.complexity import ComplexityModel
 from middo.signals.density import centre_and_normalise
 from middo.signals.proof import Terms
 from middo.signals.quality import Calibration
+from middo.signals.robust import LengthBaseline
 from middo.signals.thresholds import Choice
 from tests.agents.evidence import OFF, RAW, TERMS, calibration, evidence, measured
 
@@ -61,11 +62,38 @@ async def test_quality_must_rise_and_the_loss_stay_below_the_bound() -> None:
 
 
 async def test_complexity_must_be_easy_enough_and_not_trivial() -> None:
-    good = await prove(Axis.COMPLEXITY, measured(1.2, 0.3))
+    good = await prove(Axis.COMPLEXITY, measured(1.2, 0.6))
     assert (good.name, good.passed) == ("proof.complexity", True)
-    assert not (await prove(Axis.COMPLEXITY, measured(0.4, 0.3))).passed
-    assert not (await prove(Axis.COMPLEXITY, measured(2.4, 0.3))).passed
-    assert not (await prove(Axis.COMPLEXITY, measured(1.2, 0.15))).passed
+    assert not (await prove(Axis.COMPLEXITY, measured(0.4, 0.6))).passed
+    assert not (await prove(Axis.COMPLEXITY, measured(2.4, 0.6))).passed
+    assert not (await prove(Axis.COMPLEXITY, measured(1.2, 0.45))).passed
+
+
+async def test_a_shorter_answer_is_held_to_the_bound_of_the_one_it_replaces() -> None:
+    baseline = LengthBaseline((15,), (3.0, 1.0), (0.5, 0.5))
+    model = ComplexityModel(baseline, baseline, 0.5, 40)
+    reference = Reference(model, Choice(2.0, 0.1, ()), None, None, 1.0)
+    part = measured(2.4, 0.7, answer_tokens=10)
+    found = await prove(Axis.COMPLEXITY, part, reference=reference)
+    assert found.numbers["loss_at_most"] == 1.0 + 2.0 * 0.5 + 0.25
+    assert not found.passed
+    row = {"quality": 0.3, "answer_tokens": 10, "neighbours": []}
+    found = await prove(Axis.COMPLEXITY, part, reference=reference, signals={"parent": row})
+    assert found.numbers["loss_at_most"] == 3.0 + 2.0 * 0.5 + 0.25
+    assert found.passed
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+async def test_an_answer_of_few_tokens_is_refused_unless_the_original_is_as_short(
+    axis: Axis,
+) -> None:
+    usual: dict[str, Any] = {"embedding": (1.0, 1.0, 0.0)}
+    found = await prove(axis, measured(1.2, 0.9, answer_tokens=7, **usual))
+    assert not found.passed
+    assert found.numbers == {"answer_tokens": 7, "answer_tokens_at_least": 8}
+    row = {"quality": 0.3, "answer_tokens": 7, "neighbours": ["near", "far"]}
+    short = measured(1.2, 0.9, answer_tokens=7, **usual)
+    assert "loss" in (await prove(axis, short, signals={"parent": row})).numbers
 
 
 async def test_the_ceiling_is_the_bound_where_complexity_is_off() -> None:

@@ -127,6 +127,8 @@ def test_a_real_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=tmp_path,
+            # A shell that starts the tests in the background has them ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert watch.stderr is not None
         assert b"round 0" in watch.stderr.readline()

@@ -10,6 +10,8 @@ from middo.core.errors import BudgetReached
 from middo.stores.runs import read_run
 from tests.loop import config
 
+pytestmark = pytest.mark.xdist_group("one finished run")
+
 
 def test_a_run_that_met_its_cap_goes_on_with_a_higher_one(
     finished: Path, document: dict[str, Any], tiny_folder: Path, tmp_path: Path

@@ -12,6 +12,8 @@ from middo.core.errors import ConfigError, UsageError
 from middo.stores.samples import Version
 from tests.loop import config, rows, write_rows
 
+pytestmark = pytest.mark.xdist_group("one finished run")
+
 FATES = ("accepted", "rejected", "failed", "deferred")
 
 

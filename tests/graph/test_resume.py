@@ -17,6 +17,8 @@ from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
 from tests.loop import config
 
+pytestmark = pytest.mark.xdist_group("one finished run")
+
 POINTS: list[tuple[str, type[Event]]] = [
     ("prepare", Finished),
     ("train", Progress),
@@ -92,6 +94,7 @@ def test_a_wish_to_stop_ends_the_run_in_good_order(
     finished: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     data = finished.parent / "rows.jsonl"
+    before = signal.getsignal(signal.SIGINT)
 
     def interrupt(event: Event) -> None:
         if isinstance(event, Finished) and event.node == "prepare":
@@ -100,4 +103,4 @@ def test_a_wish_to_stop_ends_the_run_in_good_order(
     with pytest.raises(Interrupted, match="stopped before train"):
         run(config(data, tiny_folder), tmp_path / "run", report=interrupt)
     assert read_run(tmp_path / "run")["status"] == "interrupted"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

@@ -7,6 +7,7 @@ import pytest
 from middo.core.records import Verdict
 from middo.signals.proof import (
     Terms,
+    fewest_tokens,
     loss_floor,
     median_quality,
     memorisation_offset,
@@ -30,7 +31,8 @@ def quality(terms: Terms = TERMS, **changed: Any) -> Verdict:
 
 
 def diversity(terms: Terms = TERMS, **changed: Any) -> Verdict:
-    usual = {"similarity": 0.6, "neighbours": (0.4, 0.3), "nearest": 0.7, "quality": 0.85}
+    near = {"similarity": 0.6, "neighbours": (0.4, 0.3), "nearest": 0.7}
+    usual = {**near, "loss": 1.5, "quality": 0.85}
     return prove_diversity(terms, **{**usual, **changed})
 
 
@@ -69,15 +71,19 @@ def test_a_good_proposal_passes_and_the_verdict_is_plain(prove: Any) -> None:
         (complexity(quality=0.66), "less well"),
         (complexity(quality=None), "measured"),
         (complexity(loss=None), "measured"),
-        (complexity(original_quality=None, quality=0.41), "less well"),
+        (complexity(original_quality=None, quality=0.49), "less well"),
+        (complexity(original_quality=0.1, quality=0.49), "less well"),
         (quality(loss=2.11), "hard"),
         (quality(quality=0.28), "not clearly"),
-        (quality(quality=0.30), "still reads"),
+        (quality(loss=0.69), "trivially"),
+        (quality(quality=0.57), "still reads"),
         (quality(quality=None), "measured"),
         (quality(loss=None), "measured"),
         (diversity(similarity=0.3), "too far"),
-        (diversity(nearest=0.985), "nearly the same"),
+        (diversity(nearest=0.951), "nearly the same"),
         (diversity(similarity=0.99), "nearly the same"),
+        (diversity(loss=0.69), "trivially"),
+        (diversity(loss=None), "measured"),
         (diversity(quality=0.79), "less sound"),
         (diversity(quality=None), "measured"),
         (diversity(similarity=None), "measured"),
@@ -94,8 +100,12 @@ def test_bounds_are_inclusive_where_the_rule_says_at_most() -> None:
     assert complexity(loss=2.1).passed
     assert complexity(loss=0.7).passed
     assert complexity(quality=0.67).passed
-    assert quality(quality=0.35).passed
+    assert complexity(quality=0.5, original_quality=0.1).passed
+    assert quality(loss=0.7).passed
+    assert quality(quality=0.58).passed
+    assert diversity(loss=0.7).passed
     assert diversity(quality=0.8).passed
+    assert diversity(nearest=0.95).passed
     assert not diversity(similarity=0.35, neighbours=(0.4, 0.35)).passed
 
 
@@ -107,23 +117,35 @@ def test_bounds_are_inclusive_where_the_rule_says_at_most() -> None:
         ("a phrase repeated", {"loss": 0.4, "quality": 0.1}),
         ("the answer cut", {"loss": 1.4, "quality": 0.08}),
         ("words shuffled", {"loss": 4.5, "quality": 0.02}),
+        # Controls know neither of the two, so quality falls for them; the loss does not.
+        ("the prompt echoed after a polite word", {"loss": 0.6, "quality": 0.98}),
+        ("a sentence repeated", {"loss": 0.65, "quality": 0.9}),
     ],
 )
 @pytest.mark.parametrize("prove", [complexity, quality, diversity])
 def test_tricks_do_not_pass_any_proof(prove: Any, trick: str, signals: dict[str, float]) -> None:
-    changed = dict(signals)
-    if prove is diversity:
-        changed.pop("loss")
-    assert not prove(**changed).passed, trick
+    assert not prove(**signals).passed, trick
 
 
 def test_echo_and_repetition_fail_the_loss_floor_even_without_a_quality_axis() -> None:
     for loss in (0.5, 0.4):
         assert not complexity(BLIND, loss=loss, quality=None, original_quality=None).passed
+        assert not diversity(BLIND, loss=loss, quality=None).passed
 
 
 def test_a_merely_shorter_answer_gains_nothing_on_quality() -> None:
     assert not quality(quality=0.24, original_quality=0.2).passed
+
+
+def test_rising_above_a_low_threshold_is_not_enough_for_quality() -> None:
+    lenient = Terms(**{**TERMS.as_dict(), "quality_threshold": 0.06})
+    assert not quality(lenient, quality=0.4, original_quality=0.02).passed
+
+
+def test_an_answer_has_to_be_long_enough_to_be_judged() -> None:
+    assert fewest_tokens(50) == 8
+    assert fewest_tokens(None) == 8
+    assert fewest_tokens(3) == 3
 
 
 def test_without_a_quality_axis_the_other_bounds_decide_and_the_numbers_say_so() -> None:
@@ -149,6 +171,8 @@ def test_the_numbers_hold_every_bound() -> None:
         "quality_at_least": 0.67,
     }
     assert quality().numbers["quality_above"] == 0.28
+    assert quality().numbers["quality_at_least"] == 0.58
+    assert "loss_at_most" not in diversity().numbers
     assert diversity().numbers["density"] == 0.35
     assert diversity().numbers["density_with"] == 0.5
 

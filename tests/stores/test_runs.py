@@ -66,3 +66,11 @@ def test_runs_are_listed_in_order_of_name(tmp_path: Path) -> None:
     (tmp_path / "no-run").mkdir()
     assert [document["run"] for document in list_runs(tmp_path)] == ["a", "b", "c"]
     assert list_runs(tmp_path / "nowhere") == []
+
+
+def test_an_unreadable_run_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    write_run(tmp_path / "a", {"run": "a", "status": "finished"})
+    (tmp_path / "b" / "run.json").write_text("{", "utf-8")
+    assert [entry["status"] for entry in list_runs(tmp_path)] == ["finished", "unreadable"]

@@ -17,6 +17,14 @@ _STAND_IN = re.compile(
     r"|n/?a|null|none|todo|tbd|string|empty)?[\W_]*",
     re.IGNORECASE,
 )
+_REFUSES = re.compile(
+    r"\W*(?:(?:i(?:['’]m| am) (?:very |so |really )?(?:sorry|afraid)|sorry|unfortunately)\b.{0,20}?"
+    r"\b(?:can(?:no|['’])t|unable|not able|don['’]t know|do not know|won['’]t|will not)\b"
+    r"|i (?:cannot|can['’]t|am unable to|am not able to|won['’]t|will not)"
+    r" (?:help|assist|answer|do|provide|fulfil|comply)"
+    r"|i (?:do not|don['’]t) know\b)",
+    re.IGNORECASE,
+)
 _REPEATS = re.compile(r"\b(?:repeat|copy|echo|verbatim|word for word|same text)\b", re.IGNORECASE)
 
 
@@ -75,6 +83,19 @@ def check_echo(proposal: Proposal) -> Verdict:
         echoed = echoed or ((whole or opening) and not asked and not before)
     reason = "The answer repeats the prompt. Answer it instead." if echoed else ""
     return Verdict("echo", not echoed, {"echo": echoed}, reason)
+
+
+def check_refusal(proposal: Proposal) -> Verdict:
+    """Refuse an answer that opens with a refusal where the original's does not.
+
+    A polite refusal is short, fluent and fits any prompt, so likelihoods alone let it pass. English
+    only.
+    """
+    refuses = _REFUSES.match(proposal.answer) is not None
+    before = _REFUSES.match(proposal.parent.answer) is not None
+    passed = not refuses or (before and not proposal.adds)
+    reason = "" if passed else "The answer refuses the task. Do what the prompt asks."
+    return Verdict("refusal", passed, {"refusal": refuses}, reason)
 
 
 def check_copied(proposal: Proposal, context: CheckContext) -> Verdict:

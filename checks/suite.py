@@ -13,6 +13,7 @@ from .answers import (
     check_empty,
     check_history,
     check_length,
+    check_refusal,
     check_unchanged,
 )
 from .compliance import check_answer_constraints
@@ -35,6 +36,7 @@ EVERY: tuple[Check, ...] = (
     lambda proposal, _: check_empty(proposal),
     lambda proposal, _: check_wrapper(proposal),
     lambda proposal, _: check_echo(proposal),
+    lambda proposal, _: check_refusal(proposal),
     check_copied,
     lambda proposal, _: check_leakage(proposal),
     lambda proposal, _: check_language(proposal),

@@ -6,6 +6,7 @@ from middo.checks.answers import (
     check_empty,
     check_history,
     check_length,
+    check_refusal,
     check_unchanged,
 )
 from middo.core.records import Axis, Message, Proposal
@@ -130,3 +131,22 @@ def test_examples_and_remarks_are_no_answers(answer: str, passes: bool) -> None:
     assert verdict.passed is passes
     own = proposal(("How?", "A pump fills the tube with air."), ("How?", answer))
     assert check_copied(own, told).passed is (passes or "pump" in answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ("I'm sorry, but I can't help with that request.", False),
+        ("I am very sorry, I cannot answer this question.", False),
+        ("Unfortunately, I am unable to do this.", False),
+        ("I don’t know.", False),
+        ("I can't help with that.", False),
+        ("Sorry to hear that! Here is what you can do.", True),
+        ("I know the answer: Paris.", True),
+        ("Dear Ann, I am sorry that I missed your party last week.", True),
+    ],
+)
+def test_a_refusal_is_no_answer(answer: str, passes: bool) -> None:
+    assert check_refusal(proposal(("Why?", "So."), ("Why?", answer))).passed is passes
+    refused = proposal(("Why?", "I cannot help with that."), ("Why?", answer))
+    assert check_refusal(refused).passed

@@ -15,6 +15,7 @@ def test_a_sound_replacement_passes_every_check() -> None:
     assert passed(verdicts), [verdict for verdict in verdicts if not verdict.passed]
     assert [verdict.name for verdict in verdicts] == [
         "empty", "wrapper", "echo",
+        "refusal",
         "copied", "leakage", "language", "answer_constraints",
         "decontamination", "unchanged", "history", "numbers", "quotes", "urls", "code",
         "constraints", "length", "similarity", "answer_similarity",
@@ -42,6 +43,7 @@ def test_new_samples_have_their_own_checks() -> None:
     assert passed(verdicts)
     assert [verdict.name for verdict in verdicts] == [
         "empty", "wrapper", "echo",
+        "refusal",
         "copied", "leakage", "language", "answer_constraints",
         "decontamination", "novelty",
     ]  # fmt: skip

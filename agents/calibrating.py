@@ -4,7 +4,8 @@ Calibration comes first in a diagnosis: signals that earn no weight here are not
 other rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import chain
 
 from ..core.measures import Ask, Item, Measured
 from ..core.records import Sample, sample_id
@@ -13,14 +14,19 @@ from ..signals.controls import KINDS, build_controls, choose_calibration_rows, w
 from ..signals.quality import Calibration
 from .measuring import Advance, Measuring
 
-ASKS: frozenset[Ask] = frozenset({"alone", "reverse", "ratings"})
+ROW_ASKS: frozenset[Ask] = frozenset({"embedding", "alone", "reverse", "ratings"})
+"""What is measured of the real rows: all that the diagnosis may want of them later."""
+CONTROL_ASKS: frozenset[Ask] = frozenset({"alone", "reverse", "answer_ratings"})
+"""What is measured of controls: their prompts are those of the rows."""
+SPARE = 2
+"""Rows drawn per row wanted, as some turn out too long for the model."""
 
 
 def calibrate_quality(
     measuring: Measuring,
     stage: str,
-    train: Sequence[Sample],
-    holdout: Sequence[Sample],
+    train: Iterable[Sample],
+    holdout: Iterable[Sample],
     *,
     rows: int,
     seed: int,
@@ -31,7 +37,7 @@ def calibrate_quality(
     Args:
         measuring: the model whose signals are calibrated.
         stage: name of the work, unique within the run.
-        train: rows that the model was trained on.
+        train: rows that the model was trained on, streamed twice.
         holdout: rows that it wasn't; half of the calibration rows come from here.
         rows: calibration rows wanted; 0 turns the axis off.
         seed: of the run.
@@ -42,32 +48,64 @@ def calibrate_quality(
     """
     if rows == 0:
         return Calibration(False, "signals.calibration is 0", 0)
-    by_id = {sample.id: sample for sample in (*train, *holdout)}
+    by_id = _candidates(train, holdout, SPARE * rows, seed)
+
+    def fits(name: str) -> bool:
+        item = Item(name, by_id[name].messages)
+        return measuring.scorer.count_tokens([item], ROW_ASKS) != [0]
+
+    held = {sample.id for sample in holdout}
+    lengths = [(name, words(sample.answer)) for name, sample in by_id.items()]
     chosen = choose_calibration_rows(
-        [(sample.id, words(sample.answer)) for sample in train],
-        [(sample.id, words(sample.answer)) for sample in holdout],
+        [(name, length) for name, length in lengths if name not in held],
+        [(name, length) for name, length in lengths if name in held],
         rows,
         seed,
+        fits,
     )
     if len(chosen) < FEWEST_ROWS:
         reason = f"only {len(chosen)} of {FEWEST_ROWS} rows needed can be calibrated on"
         return Calibration(False, reason, len(chosen))
     controls = build_controls([(i, by_id[i].prompt, by_id[i].answer) for i in chosen], seed)
-    items = [Item(name, by_id[name].messages) for name in chosen]
     keys = {}
+    items = {}
     for control in controls:
         sample = by_id[control.row_id]
         messages = sample.with_exchange(sample.prompt, control.answer)
-        keys[control.kind, control.row_id] = sample_id(messages)
-        items.append(Item(sample_id(messages), messages))
-    measured = measuring.measure(stage, items, ASKS, advance)
+        key = keys[control.kind, control.row_id] = sample_id(messages)
+        items[key] = Item(key, messages)
+    originals = [Item(name, by_id[name].messages) for name in chosen]
+    total = len(originals) + len(items)
+
+    def told(before: int) -> Advance:
+        return lambda done, _, eta: advance(before + done, total, eta)
+
+    measured = measuring.measure(f"{stage}.rows", originals, ROW_ASKS, told(0))
+    of_controls = measuring.measure(
+        f"{stage}.controls", list(items.values()), CONTROL_ASKS, told(len(originals))
+    )
     real = {name: measured[name] for name in chosen if measured[name].unscored is None}
     broken: dict[str, dict[str, Measured]] = {
         kind: {
-            row: measured[key]
+            row: of_controls[key]
             for (of, row), key in keys.items()
-            if of == kind and row in real and measured[key].unscored is None
+            if of == kind and row in real and of_controls[key].unscored is None
         }
         for kind in KINDS
     }
     return calibrate(real, broken, seed)
+
+
+def _candidates(
+    train: Iterable[Sample], holdout: Iterable[Sample], count: int, seed: int
+) -> dict[str, Sample]:
+    """Return rows to choose from by id; only these are held in memory."""
+    wanted = frozenset(
+        choose_calibration_rows(
+            [(sample.id, words(sample.answer)) for sample in train],
+            [(sample.id, words(sample.answer)) for sample in holdout],
+            count,
+            seed,
+        )
+    )
+    return {sample.id: sample for sample in chain(train, holdout) if sample.id in wanted}

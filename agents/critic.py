@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from ..core.chat import Chat
-from ..core.records import Axis, Message, Proposal, Sample, Verdict
+from ..core.records import Axis, Proposal, Sample, Verdict
 from ..prompts.loader import load
+from .turns import told
 
 Line = Annotated[str, Field(max_length=200)]
 
@@ -51,8 +52,8 @@ class Critic:
         """
         filled = load("critique").render(
             goal=GOALS[proposal.axis],
-            history=_told(sample.history),
-            tools=_told(sample.messages[sample.prompt_index + 1 : -1]),
+            history=told(sample.history),
+            tools=told(sample.messages[sample.prompt_index + 1 : -1]),
             old_prompt=sample.prompt,
             old_answer=sample.answer,
             new_prompt=proposal.prompt,
@@ -88,7 +89,3 @@ def decide(critique: Critique) -> Verdict:
 def _meant(lines: list[str]) -> list[str]:
     stripped = [line.strip() for line in lines]
     return [line for line in stripped if line.rstrip(".").lower() not in _NOTHING]
-
-
-def _told(messages: tuple[Message, ...]) -> str:
-    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)

@@ -227,11 +227,10 @@ def _diversity(
     median = float(np.median(finite)) if finite.size else None
     flags = []
     sparse = np.flatnonzero(bound.flags(density.values))
-    embedded = signals.embedded
     for place in sparse:
-        i = embedded[place]
-        # A broken sample is no seed for a new one.
-        if median is None or signals.quality[i] >= median:
+        i = int(signals.embedded[place])
+        # A broken sample is no seed for a new one; one whose answer is too short to judge may be.
+        if median is None or not signals.quality[i] < median:
             score = float(density.values[place])
             reason = "far from its nearest neighbours"
             flags.append(Flag(signals.ids[i], Axis.DIVERSITY, score, bound.value, reason))
@@ -248,8 +247,7 @@ def _quality(
         return [], _off("the axis was off at the first diagnosis")
     flags = []
     for i in np.flatnonzero(bound.flags(signals.quality)):
-        like = calibration.likeness(signals.measured[i])
-        reason = f"more like a broken answer ({like}) than like a sound one"
+        reason = f"more like a broken answer ({signals.likeness[int(i)]}) than like a sound one"
         flags.append(
             Flag(signals.ids[i], Axis.QUALITY, float(signals.quality[i]), bound.value, reason)
         )
@@ -277,13 +275,13 @@ def _cautions(
             f"base and tuned losses correlate at {reference.complexity.correlation}: for"
             " complexity the two models are one"
         )
-    masses = [one.rating_mass for one in signals.measured if one.rating_mass is not None]
-    if masses and float(np.mean(masses)) < LITTLE_MASS:
+    masses = signals.rating_mass[np.isfinite(signals.rating_mass)]
+    if masses.size and masses.mean() < LITTLE_MASS:
         cautions.append(
-            f"the model gives ratings only {np.mean(masses):.0%} of its probability: it can't judge"
+            f"the model gives ratings only {masses.mean():.0%} of its probability: it can't judge"
         )
-    ratings = calibration.ratings
-    if ratings is not None and not ratings["kept"]:
+    trial = calibration.trials.get("ratings")
+    if trial is not None and not trial["kept"]:
         cautions.append("the model's own ratings tell nothing here and are not computed")
     by_axis = {axis: {f.sample_id for f in flags if f.axis is axis} for axis in Axis}
     for one, other in ((Axis.COMPLEXITY, Axis.QUALITY), (Axis.COMPLEXITY, Axis.DIVERSITY)):

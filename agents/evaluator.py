@@ -1,11 +1,9 @@
 """The hold-out under one model: per-row losses for the gate, and the figure that people read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.records import Sample
-from .measuring import Advance, Measuring, items_of
+from .measuring import Advance, Conversations, Measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,13 @@ def holdout_from(plain: dict[str, Any]) -> Holdout:
     return Holdout(tuple(HoldoutRow(**row) for row in plain["rows"]), plain["unscored"])
 
 
-def evaluate(
-    measuring: Measuring, stage: str, samples: Sequence[Sample], advance: Advance
-) -> Holdout:
+def evaluate(measuring: Measuring, stage: str, samples: Conversations, advance: Advance) -> Holdout:
     """Score the hold-out with one model.
 
     Raises:
         Interrupted: the run was asked to stop.
     """
-    measured = measuring.measure(stage, items_of(samples), advance=advance)
+    measured = measuring.measure(stage, samples, advance=advance)
     scored = sorted((key, one) for key, one in measured.items() if one.unscored is None)
     rows = tuple(HoldoutRow(key, one.loss, one.answer_tokens) for key, one in scored)
     return Holdout(rows, len(measured) - len(rows))

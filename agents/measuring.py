@@ -1,13 +1,18 @@
 """Score many conversations with one model, batch by batch, so that a kill loses one batch.
 
-The plan of batches is stored before the first pass and each finished batch is committed whole: a
-resumed run fills in the missing batches with the same neighbours in them, and so gets the same
-numbers.
+Conversations are streamed, a few thousand at a time. The plan of a chunk's batches is stored before
+its first pass and each finished batch is committed whole: a resumed run fills in the missing
+batches with the same neighbours in them, and so gets the same numbers.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..core.errors import Interrupted
 from ..core.ids import short_hash
@@ -15,8 +20,25 @@ from ..core.measures import Ask, Item, Measured
 from ..core.records import Sample
 from ..stores.facts import Facts
 from ..stores.scores import Scores
+from ..stores.shared import SharedScores
 
 Advance = Callable[[int, int, float | None], None]
+
+CHUNK_ROWS = 4096
+"""Conversations held in memory and planned at a time. Batches are filled from rows of similar
+length, and among so many nearly every row finds its like."""
+
+
+class Conversations(Protocol):
+    """Samples or items that can be counted and streamed: a version of a data set, or a list."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample | Item]:
+        """Yield them, in the same order each time."""
+        ...
 
 
 class Scorer(Protocol):
@@ -28,6 +50,14 @@ class Scorer(Protocol):
 
     def score(self, items: Sequence[Item], asks: frozenset[Ask]) -> list[Measured]:
         """Measure one batch, in order."""
+        ...
+
+    def count_tokens(self, items: Sequence[Item], asks: frozenset[Ask]) -> list[int]:
+        """Return the tokens to compute per item; 0 where it can't be measured."""
+        ...
+
+    def cost(self) -> dict[str, Any]:
+        """Return what the passes of this process took, as JSON types; `splits` among it."""
         ...
 
     def close(self) -> None:
@@ -49,63 +79,123 @@ class Measuring:
         scores: Scores,
         facts: Facts,
         should_stop: Callable[[], bool],
+        shared: SharedScores | None = None,
     ) -> None:
-        """Use an open scorer and the run's stores."""
+        """Use an open scorer and the run's stores.
+
+        Args:
+            scorer: the model.
+            model_key: of the model.
+            scores: the run's measurements.
+            facts: where plans are kept.
+            should_stop: asked before every batch.
+            shared: losses that runs share; only for a base model. Passes that measure more than
+                the loss are never shared.
+        """
         self.scorer = scorer
         self._model_key = model_key
         self._scores = scores
         self._facts = facts
         self._should_stop = should_stop
+        self._shared = shared
 
     def measure(
         self,
         stage: str,
-        items: Sequence[Item],
+        rows: Conversations,
         asks: frozenset[Ask] = frozenset(),
         advance: Advance = lambda done, total, eta: None,
+        *,
+        wider: frozenset[Ask] | None = None,
     ) -> dict[str, Measured]:
-        """Return the measurement of every item by key.
+        """Return the measurement of every row by sample id or key, without embeddings.
+
+        `embeddings` returns those. What is held in memory is a few hundred bytes per row.
 
         Args:
             stage: a name for this piece of work, unique within the run, such as `round.0.tuned`.
-            items: what to score; several items with one key count once.
+            rows: what to score, in the same order each time; several with one key count once.
             asks: what to measure beside the answer's loss.
             advance: told rows done, rows in all, and seconds left.
+            wider: asks that hold all of `asks`, with which some rows may be measured already; those
+                are not measured again.
 
         Raises:
             Interrupted: the run was asked to stop; finished batches are kept.
         """
-        by_key = {item.key: item for item in items}
-        model = short_hash([self._model_key, sorted(asks)])
-        known = self._scores.known(model, by_key)
-        plan = self._plan(stage, by_key, known, asks)
-        todo = [batch for batch in plan if any(key not in known for key in batch)]
-        started, done, total = time.monotonic(), 0, sum(map(len, todo))
-        for batch in todo:
-            if self._should_stop():
-                raise Interrupted(f"stopped while scoring ({done} of {total} rows)")
-            measured = self.scorer.score([by_key[key] for key in batch], asks)
-            fresh = dict(zip(batch, measured, strict=True))
-            self._scores.add(model, fresh)
-            known.update(fresh)
-            done += len(batch)
-            advance(done, total, (time.monotonic() - started) / done * (total - done))
-        return {key: known[key] for key in by_key}
+        model, found = self._model(asks), dict[str, Measured]()
+        shared = None if asks else self._shared
+        started, fresh_rows, total = time.monotonic(), 0, len(rows)
+        for number, items in enumerate(_chunks(rows)):
+            by_key = {item.key: item for item in items if item.key not in found}
+            known = self._scores.known(model, by_key)
+            plan = self._plan(f"plan.{stage}.{number}", by_key, known, asks, shared, wider)
+            for batch in plan:
+                if all(key in known for key in batch):
+                    continue
+                if self._should_stop():
+                    done = len(found) + len(known)
+                    raise Interrupted(f"stopped while scoring ({done} of {total} rows)")
+                measured = self.scorer.score([by_key[key] for key in batch], asks)
+                fresh = dict(zip(batch, measured, strict=True))
+                self._scores.add(model, fresh)
+                if shared is not None:
+                    shared.add(model, fresh)
+                known.update((key, replace(one, embedding=None)) for key, one in fresh.items())
+                fresh_rows += len(batch)
+                done = len(found) + len(known)
+                left = (time.monotonic() - started) / fresh_rows * (total - done)
+                advance(done, total, left)
+            found.update((key, known[key]) for key in by_key)
+        return found
+
+    def embeddings(
+        self, ids: Sequence[str], asks: frozenset[Ask]
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the embeddings that `measure` left under the same `asks`, where there is one.
+
+        Returns:
+            Their ids, in the order asked for, and float32[n, d].
+        """
+        return self._scores.vectors(self._model(asks), ids)
+
+    def _model(self, asks: frozenset[Ask]) -> str:
+        return short_hash([self._model_key, sorted(asks)])
 
     def _plan(
-        self, stage: str, by_key: dict[str, Item], known: Iterable[str], asks: frozenset[Ask]
+        self,
+        name: str,
+        by_key: dict[str, Item],
+        known: dict[str, Measured],
+        asks: frozenset[Ask],
+        shared: SharedScores | None,
+        wider: frozenset[Ask] | None,
     ) -> list[list[str]]:
-        done = set(known)
-        missing = [by_key[key] for key in sorted(by_key) if key not in done]
-        name = f"plan.{stage}"
+        """Return the chunk's batches, as they were stored or now for what is not `known`.
+
+        What other runs or wider passes measured is looked up here, and nowhere else, and becomes
+        the run's own before the plan is stored: what stands there later moves no batch.
+        """
         stored: list[list[str]] | None = self._facts.get(name)
-        if stored is None:
-            indices = self.scorer.plan(missing, asks)
-            stored = [[missing[i].key for i in batch] for batch in indices]
-            self._facts.put(name, stored)
+        if stored is not None:
+            return stored
+        model = self._model(asks)
+        if wider is not None and wider != asks:
+            self._scores.adopt(model, self._model(wider), by_key)
+            known.update(self._scores.known(model, by_key))
+        missing = [key for key in sorted(by_key) if key not in known]
+        if shared is not None and (hits := shared.known(model, missing)):
+            self._scores.add(model, hits)
+            known.update(hits)
+            missing = [key for key in missing if key not in hits]
+        items = [by_key[key] for key in missing]
+        indices = self.scorer.plan(items, asks) if items else []
+        stored = [[missing[i] for i in batch] for batch in indices]
+        self._facts.put(name, stored)
         return stored
 
 
-def items_of(samples: Iterable[Sample]) -> list[Item]:
-    """Return samples as items, keyed by their ids."""
-    return [Item(sample.id, sample.messages) for sample in samples]
+def _chunks(rows: Conversations) -> Iterator[list[Item]]:
+    found = iter(rows)
+    while chunk := list(islice(found, CHUNK_ROWS)):
+        yield [row if isinstance(row, Item) else Item(row.id, row.messages) for row in chunk]

@@ -39,9 +39,10 @@ class Evidence:
         reference: thresholds; the complexity bound of a proposal's length comes from here.
         shift: change of the hold-out mean since the thresholds were fitted, nats per token.
         loss_ceiling: largest L_m of an unflagged row; the bound where complexity is off.
-        signals: id -> row of `signals.parquet`.
+        signals: id of a flagged sample -> its `quality`, `answer_tokens` and `neighbours`.
         ids: of the embedded samples.
-        raw: float32[n, d], their embeddings as measured.
+        vectors: float32[n, d], their embeddings, centred on their mean and normalised.
+        mean: float64[d], that mean; None where no sample has an embedding.
         neighbours: samples that density averages.
     """
 
@@ -52,7 +53,8 @@ class Evidence:
     loss_ceiling: float
     signals: Mapping[str, Mapping[str, Any]]
     ids: list[str]
-    raw: Vectors
+    vectors: Vectors
+    mean: NDArray[np.float64] | None
     neighbours: int
 
 
@@ -66,10 +68,6 @@ class Prover:
         self._score = score
         self._evidence = evidence
         self._one_pass = asyncio.Lock()
-        self._mean = evidence.raw.mean(axis=0, dtype=np.float64) if len(evidence.ids) else None
-        self._vectors = (
-            centre_and_normalise(evidence.raw, self._mean) if self._mean is not None else None
-        )
         self._place = {name: i for i, name in enumerate(evidence.ids)}
 
     async def prove(self, proposal: Proposal) -> Verdict:
@@ -91,7 +89,8 @@ class Prover:
             return Verdict(name, False, numbers, TOO_SHORT)
         quality = evidence.calibration.probability(measured)
         if proposal.axis is Axis.DIVERSITY:
-            return self._diversity(proposal, measured, quality)
+            # Comparing with every sample takes a while, in which others go on.
+            return await asyncio.to_thread(self._diversity, proposal, measured, quality)
         prove = prove_quality if proposal.axis is Axis.QUALITY else prove_complexity
         return prove(
             evidence.terms,
@@ -118,14 +117,15 @@ class Prover:
         evidence = self._evidence
         similarity = nearest = None
         near: list[float] = []
-        if measured.embedding is not None and self._vectors is not None:
+        vectors = evidence.vectors
+        if measured.embedding is not None and evidence.mean is not None:
             raw = np.array([measured.embedding], dtype=np.float32)
-            vector = centre_and_normalise(raw, self._mean)[0]
-            original = self._vectors[self._place[proposal.parent.id]]
+            vector = centre_and_normalise(raw, evidence.mean)[0]
+            original = vectors[self._place[proposal.parent.id]]
             similarity = _rounded(vector @ original)
-            nearest = _rounded((self._vectors @ vector).max())
+            nearest = _rounded((vectors @ vector).max())
             known = evidence.signals[proposal.parent.id]["neighbours"]
-            near = [_rounded(self._vectors[self._place[name]] @ original) for name in known]
+            near = [_rounded(vectors[self._place[name]] @ original) for name in known]
         return prove_diversity(
             evidence.terms,
             similarity=similarity,

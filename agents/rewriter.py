@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from ..core.chat import Chat
 from ..core.records import Axis, Message, Proposal, Sample
 from ..prompts.loader import load
+from .turns import told
 
 PROMPT_LIMIT = 8_000
 ANSWER_LIMIT = 16_000
@@ -73,12 +74,12 @@ class Rewriter:
         if not with_prompt and not rewrite_answer:
             raise ValueError(f"sample {sample.id!r}: neither prompt nor answer is to be rewritten")
         prompt, answer = sample.prompt, sample.answer
-        context = {"history": _told(sample.history), "feedback": feedback}
+        context = {"history": told(sample.history), "feedback": feedback}
         if with_prompt:
             filled = load(f"rewrite_prompt_{axis}").render(prompt=prompt, **context)
             prompt = (await self._chat(filled, RewrittenPrompt, attempt=attempt)).prompt
         if rewrite_answer:
-            tools = _told(sample.messages[sample.prompt_index + 1 : -1])
+            tools = told(sample.messages[sample.prompt_index + 1 : -1])
             filled = load(f"rewrite_answer_{axis}").render(
                 prompt=prompt, answer=answer, tools=tools, **context
             )
@@ -99,13 +100,6 @@ class Rewriter:
         answer = (await self._chat(filled, RewrittenAnswer, attempt=attempt)).answer
         messages = (*system, Message("user", prompt), Message("assistant", answer))
         return Proposal(sample, Axis.DIVERSITY, attempt, messages, adds=True)
-
-
-def _told(messages: tuple[Message, ...]) -> str:
-    """Return turns as one text, each under its role."""
-    return "\n\n".join(
-        f"[{message.name or message.role}]\n{message.content}" for message in messages
-    )
 
 
 def _whole(text: str, limit: int) -> str:

@@ -1,6 +1,6 @@
-"""The signals of a data set as arrays, from the measurements of its samples."""
+"""The signals of a data set as columns, from the measurements of its samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,80 +8,98 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.measures import RATINGS, Measured
-from ..core.records import Axis, Flag, Sample
-from ..signals.density import Density
+from ..core.records import Flag, Sample
+from ..signals.density import Density, prompt_hash
 from ..signals.quality import Calibration
+from ..signals.thresholds import SOUND
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+DECIMALS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Signals:
     """One entry per sample, in order of id. NaN where a signal could not be computed.
 
     Attributes:
-        samples: the samples, in order of id.
-        measured: under the tuned model.
+        ids: of the samples, sorted.
+        sources: where each came from.
+        prompts: uint64[n], `prompt_hash` of each prompt: equal ones are copies.
+        embedded: int64[m], positions of the samples that have an embedding, ascending.
         loss_base: float64[n], nats per token.
         loss_tuned: float64[n], nats per token; None where there is no tuned model.
         answer_tokens: int64[n].
+        ratings: float64[n, 6], in the order of `RATINGS`.
+        rating_mass: float64[n], probability that the next token is a rating.
+        gain: float64[n], nats per token.
+        recoverability: float64[n], nats per token.
         quality: float64[n], the chance of being sound.
+        likeness: position -> the kind of broken answer that a row of doubtful quality is most like.
         unscored: a reason per sample, None where it was scored.
     """
 
-    samples: tuple[Sample, ...]
-    measured: tuple[Measured, ...]
+    ids: list[str]
+    sources: list[str]
+    prompts: NDArray[np.uint64]
+    embedded: Integers
     loss_base: Floats
     loss_tuned: Floats | None
-    answer_tokens: NDArray[np.int64]
+    answer_tokens: Integers
+    ratings: Floats
+    rating_mass: Floats
+    gain: Floats
+    recoverability: Floats
     quality: Floats
-    unscored: tuple[str | None, ...]
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids in order."""
-        return [sample.id for sample in self.samples]
-
-    @property
-    def embedded(self) -> list[int]:
-        """Positions of the samples that have an embedding."""
-        return [i for i, one in enumerate(self.measured) if one.embedding is not None]
-
-    def vectors(self) -> NDArray[np.float32]:
-        """Return the embeddings of the embedded samples, float32[m, d], as measured."""
-        rows = [self.measured[i].embedding for i in self.embedded]
-        return np.array(rows, dtype=np.float32)
+    likeness: dict[int, str]
+    unscored: list[str | None]
 
 
 def collect(
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     base: Mapping[str, Measured],
     tuned: Mapping[str, Measured],
     calibration: Calibration,
+    embedded: Iterable[str],
     *,
     one_model: bool,
 ) -> Signals:
     """Line up what was measured.
 
     Args:
-        samples: of the data set.
+        samples: of the data set, streamed once; their texts are not kept.
         base: id -> measurement under the base model.
         tuned: id -> measurement under the tuned model (the base again where there is none).
         calibration: turns measurements into quality.
+        embedded: ids of the samples that have an embedding.
         one_model: True where no tuned model differs from the base.
     """
-    ordered = tuple(sorted(samples, key=lambda sample: sample.id))
-    measured = tuple(tuned[sample.id] for sample in ordered)
-    unscored = tuple(tuned[sample.id].unscored or base[sample.id].unscored for sample in ordered)
-    qualities = [calibration.probability(one) for one in measured]
+    rows = sorted((sample.id, sample.source, prompt_hash(sample.prompt)) for sample in samples)
+    ids = [name for name, _, _ in rows]
+    measured = [tuned[name] for name in ids]
+    on_base = [base[name] for name in ids]
+    there = frozenset(embedded)
+    none = (np.nan,) * len(RATINGS)
+    quality = _floats(calibration.probability(one) for one in measured)
+    # No flag is above `SOUND`, so that no other row is ever asked what it is like.
+    doubtful = np.flatnonzero(quality < SOUND).tolist()
+    like = {i: calibration.likeness(measured[i]) for i in doubtful}
     return Signals(
-        samples=ordered,
-        measured=measured,
-        loss_base=_losses(base[sample.id] for sample in ordered),
-        loss_tuned=None if one_model else _losses(iter(measured)),
+        ids=ids,
+        sources=[source for _, source, _ in rows],
+        prompts=np.array([prompt for _, _, prompt in rows], dtype=np.uint64),
+        embedded=np.flatnonzero([name in there for name in ids]),
+        loss_base=_losses(on_base),
+        loss_tuned=None if one_model else _losses(measured),
         answer_tokens=np.array([one.answer_tokens for one in measured], dtype=np.int64),
-        quality=np.array([np.nan if q is None else q for q in qualities], dtype=np.float64),
-        unscored=unscored,
+        ratings=np.array([one.ratings or none for one in measured]).reshape(-1, len(RATINGS)),
+        rating_mass=_floats(one.rating_mass for one in measured),
+        gain=_floats(one.gain for one in measured),
+        recoverability=_floats(one.recoverability for one in measured),
+        quality=quality,
+        likeness={i: kind for i, kind in like.items() if kind is not None},
+        unscored=[m.unscored or b.unscored for m, b in zip(measured, on_base, strict=True)],
     )
 
 
@@ -91,50 +109,45 @@ def table(
     density: Density | None,
     clusters: Mapping[str, int],
     flags: Sequence[Flag],
-) -> list[dict[str, Any]]:
-    """Return the rows of `signals.parquet`."""
-    embedded = {position: place for place, position in enumerate(signals.embedded)}
-    axes: dict[str, list[Axis]] = {}
+) -> dict[str, Any]:
+    """Return the columns of `signals.parquet`."""
+    ids, rows = signals.ids, len(signals.ids)
+    axes: dict[str, list[str]] = {}
     for flag in flags:
-        axes.setdefault(flag.sample_id, []).append(flag.axis)
-    rows = []
-    for i, (sample, one) in enumerate(zip(signals.samples, signals.measured, strict=True)):
-        place = embedded.get(i)
-        rows.append(
-            {
-                "id": sample.id,
-                "source": sample.source,
-                "loss_base": _finite(signals.loss_base[i]),
-                "loss_tuned": None
-                if signals.loss_tuned is None
-                else _finite(signals.loss_tuned[i]),
-                "answer_tokens": one.answer_tokens if one.unscored is None else None,
-                "complexity": _finite(complexity[i]),
-                **_near(density, place),
-                "cluster": clusters.get(sample.id),
-                **dict(zip(RATINGS, one.ratings or [None] * len(RATINGS), strict=True)),
-                "gain": one.gain,
-                "recoverability": one.recoverability,
-                "quality": _finite(signals.quality[i]),
-                "flags": [str(axis) for axis in axes.get(sample.id, [])],
-                "unscored": signals.unscored[i],
-            }
-        )
-    return rows
-
-
-def _near(density: Density | None, place: int | None) -> dict[str, Any]:
-    if density is None or place is None:
-        return {"density": None, "neighbours": []}
+        axes.setdefault(flag.sample_id, []).append(str(flag.axis))
+    near: Floats = np.full(rows, np.nan)
+    neighbours: list[Sequence[str]] = [()] * rows
+    if density is not None:
+        near[signals.embedded] = density.values
+        for position, names in zip(signals.embedded.tolist(), density.neighbours, strict=True):
+            neighbours[position] = names
+    unscored = np.array([reason is not None for reason in signals.unscored], dtype=np.bool_)
     return {
-        "density": _finite(density.values[place]),
-        "neighbours": list(density.neighbours[place]),
+        "id": ids,
+        "source": signals.sources,
+        "loss_base": _rounded(signals.loss_base),
+        "loss_tuned": None if signals.loss_tuned is None else _rounded(signals.loss_tuned),
+        "answer_tokens": np.ma.MaskedArray(signals.answer_tokens, mask=unscored),
+        "complexity": _rounded(complexity),
+        "density": _rounded(near),
+        "neighbours": neighbours,
+        "cluster": [clusters.get(name) for name in ids],
+        **{name: _rounded(column) for name, column in zip(RATINGS, signals.ratings.T, strict=True)},
+        "gain": _rounded(signals.gain),
+        "recoverability": _rounded(signals.recoverability),
+        "quality": _rounded(signals.quality),
+        "flags": [axes.get(name, []) for name in ids],
+        "unscored": signals.unscored,
     }
 
 
-def _losses(measured: Any) -> Floats:
-    return np.array([np.nan if m.unscored else m.loss for m in measured], dtype=np.float64)
+def _losses(measured: Iterable[Measured]) -> Floats:
+    return _floats(None if one.unscored else one.loss for one in measured)
 
 
-def _finite(value: Any) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+def _floats(values: Iterable[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _rounded(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), np.round(values, DECIMALS), np.nan)

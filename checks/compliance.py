@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..core.records import Axis, Proposal, Verdict
 from .constraints import Constraint, find_constraints
 from .context import CheckContext
-from .language import NAMED, language_of
+from .language import language_of, names_language
 from .limits import Bounds
 from .words import named, normalise, plain_quotes, words
 
@@ -80,7 +80,7 @@ def broken_by(constraint: Constraint, answer: str) -> bool:
 
 def _other_language(proposal: Proposal) -> str | None:
     """Return the answer's language where neither the prompt nor the original answer has it."""
-    if NAMED.search(proposal.prompt):  # a task about languages may be answered in any of them
+    if names_language(proposal.prompt):  # a task about languages may be answered in any of them
         return None
     found, asked = language_of(proposal.answer), language_of(proposal.prompt)
     known = {asked} if proposal.adds else {asked, language_of(proposal.parent.answer)}

@@ -7,12 +7,14 @@ patterns don't know is left to the similarity and the critic.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 from ..core.records import Proposal, Verdict
 from .context import CheckContext, prompt_unchanged
+from .hints import Hinted
 from .keywords import keywords, letters
-from .language import NAMED, NAMES
+from .language import NAMED, NAMES, names_language
 from .limits import COUNT, Bounds, count_bounds, limits
 from .literals import MASK, masked
 from .words import named, words
@@ -52,68 +54,91 @@ class Constraint:
 
 
 _NOTATIONS = {
-    "json": "json", "html": "html", "xml": "xml", "csv": "csv", "yaml": "ya?ml",
-    "markdown": "markdown", "latex": "latex",
+    "json": ("json", "json"), "html": ("html", "html"), "xml": ("xml", "xml"),
+    "csv": ("csv", "csv"), "yaml": ("ya?ml", "ml"), "markdown": ("markdown", "markdown"),
+    "latex": ("latex", "latex"),
 }  # fmt: skip
 _AS = r"\b(?:in|as|into|to|using|use|with|a|an|be|valid|of|output|return)\s+(?:an?\s+|the\s+)?"
-_SHAPES: tuple[tuple[Kind, str, str], ...] = tuple(
+_SHAPES: tuple[tuple[Kind, str, str, tuple[str, ...]], ...] = tuple(
     (
         "format",
         target,
         rf"{_AS}(?:\w+\s+)?(?:{name})\b(?!\s+(?:file|data|string)\b)"
         rf"|\b(?:{name})[\s-]+(?:format|form|object|output|block|array|code|page|syntax|table|style)",
+        (hint,),
     )
-    for target, name in _NOTATIONS.items()
+    for target, (name, hint) in _NOTATIONS.items()
 ) + (
     ("format", "table", r"\b(?:in|as|into|using|use)\s+(?:an?\s+)?(?:\w+\s+)?tables?\b"
      r"|\btables?[\s-]+(?:format|form|chart|of(?!\s+contents?)|with|showing|listing|comparing|that)\b"
-     r"|\btabular\b|\b(?:create|make|give|build|draw|design)\s+(?:me\s+)?(?:an?\s+)?table\b"),
+     r"|\btabular\b|\b(?:create|make|give|build|draw|design)\s+(?:me\s+)?(?:an?\s+)?table\b",
+     ("table", "tabular")),
     ("format", "list", r"\b(?:in|as|into)\s+(?:the\s+form\s+of\s+)?(?:an?\s+)?(?:\w+\s+)?list\b"
      r"|\blist[\s-]+(?:format|form)\b|\bbullet(?:ed)?[\s-]+(?:points?|form|format|list)\b|\bbullets\b"
-     r"|\bbulleted\b|\b(?:numbered|ordered|unordered|itemi[sz]ed)[\s-]+list\b"),
-    ("format", "comma list", r"\bcomma[\s-]separated|\bseparated\s+by\s+commas"),
-    ("format", "essay", r"\b(?:write|in|as|compose)\s+(?:\w+\s+){0,3}essay\b"),
+     r"|\bbulleted\b|\b(?:numbered|ordered|unordered|itemi[sz]ed)[\s-]+list\b",
+     ("list", "bullet")),
+    ("format", "comma list", r"\bcomma[\s-]separated|\bseparated\s+by\s+commas", ("comma",)),
+    ("format", "essay", r"\b(?:write|in|as|compose)\s+(?:\w+\s+){0,3}essay\b", ("essay",)),
     ("format", "poem", r"\b(?:write|in|as|of|like|compose|create)\s+(?:\w+\s+){0,4}"
-     r"(?:poem|haiku|limerick|sonnet)\b|\bpoem[\s-]style"),
-    ("format", "email", r"\b(?:write|in|as|of|compose|draft)\s+(?:\w+\s+){0,3}e-?mail\b"),
+     r"(?:poem|haiku|limerick|sonnet)\b|\bpoem[\s-]style",
+     ("poem", "haiku", "limerick", "sonnet")),
+    ("format", "email", r"\b(?:write|in|as|of|compose|draft)\s+(?:\w+\s+){0,3}e-?mail\b",
+     ("mail",)),
     ("case", "lower", r"(?<!no )\blower[\s-]?cased?\b|\b(?:no|without|not|n't|avoid)\s+"
      r"(?:(?:us(?:e|ing)|contain)\s+)?(?:any\s+)?(?:capital|upper[\s-]?case)"
      r"|\bnot\s+a\s+single\s+letter\b.*\bcapitali[sz]ed"
-     r"|\bsmall\s+letters\s+only"),
+     r"|\bsmall\s+letters\s+only", ("lower", "capital", "upper", "small")),
     ("case", "upper", r"\b(?:all|only|entirely|every|in|use|using)\b[^,;]{0,30}?"
      r"(?:\bcaps\b|\bcapitals\b|\bcapital(?:i[sz]ed)?\s+letters?|\bcapitali[sz]ed|\bupper[\s-]?case)"
-     r"|\bcapitali[sz]e\s+(?:every|all|each)|\bno\s+lower[\s-]?case|\ball[\s-]caps\b"),
+     r"|\bcapitali[sz]e\s+(?:every|all|each)|\bno\s+lower[\s-]?case|\ball[\s-]caps\b",
+     ("caps", "capital", "upper", "lower")),
     ("layout", "no commas", r"(?:\bno|\bnot|n't|\bwithout|\bavoid\w*|\brefrain\w*|\bnever|\bfree of"
-     r"|\bexclude|\bzero|\babsence of|\bdevoid of)\b[^.;]{0,40}\bcommas?\b"),
-    ("layout", "title in <<>>", r"<<[^<>\n]*>>|\bdouble\s+angular\s+brackets"),
-    ("layout", "placeholders", r"\bplaceholders?\b"),
+     r"|\bexclude|\bzero|\babsence of|\bdevoid of)\b[^.;]{0,40}\bcommas?\b", ("comma",)),
+    ("layout", "title in <<>>", r"<<[^<>\n]*>>|\bdouble\s+angular\s+brackets",
+     ("<<", "angular")),
+    ("layout", "placeholders", r"\bplaceholders?\b", ("placeholder",)),
     ("layout", "highlights", r"\bhighlight\w*\b(?=[^.;]*(?:\*|markdown|asterisk|italic|sections?\b|"
      r"phrases?\b|key\s?words?|text\b|parts?\b))|\bitalici[sz]e\w*"
-     r"|\b(?:italic|bold)(?:ized)?\s+(?:text|section|phrase)"),
+     r"|\b(?:italic|bold)(?:ized)?\s+(?:text|section|phrase)", ("highlight", "itali", "bold")),
     ("layout", "marked sections", r"\b(?:section|paragraph|part|chapter|day|audience|round|stanza|"
-     r"verse|idea|session|scene)\s+X\b"),
-    ("layout", "postscript", r"\bpost\s?script\b|\bP\.\s?(?:P\.\s?)?S\b"),
+     r"verse|idea|session|scene)\s+X\b",
+     ("section", "paragraph", "part", "chapter", "day", "audience", "round", "stanza", "verse",
+      "idea", "session", "scene")),
+    ("layout", "postscript", r"\bpost\s?script\b|\bP\.\s?(?:P\.\s?)?S\b",
+     ("script", "p.")),
     ("layout", "in quotation marks", r"\b(?:wrap\w*|put|enclose\w*|surround\w*|start|begin|with|"
-     r"inside|in|add|use)\b[^.;]{0,60}\bdouble\s+(?:quotation|quotes?)"),
-    ("layout", "divider ***", r"(?<!\*)\*\s?\*\s?\*(?!\s?\*)"),
-    ("layout", "divider ******", r"\*{6,}|\b(?:6|six)\s+asterisk"),
+     r"inside|in|add|use)\b[^.;]{0,60}\bdouble\s+(?:quotation|quotes?)", ("double",)),
+    ("layout", "divider ***", r"(?<!\*)\*\s?\*\s?\*(?!\s?\*)", ("*",)),
+    ("layout", "divider ******", r"\*{6,}|\b(?:6|six)\s+asterisk", ("*", "asterisk")),
     ("layout", "prompt repeated", r"\brepeat\w*\b[^.;]{0,80}\b(?:request|prompt|sentence|question|"
-     r"text|line|word for word|exactly|above|without change|verbatim)"),
+     r"text|line|word for word|exactly|above|without change|verbatim)", ("repeat",)),
     ("layout", "fixed options", r"\bone of (?:the|these)\s+(?:following|two|three|phrases|options|"
-     r"exact)|\b(?:choose|pick|select)\s+(?:one\s+)?(?:from|between|of)\b|\bmy answer is yes"),
+     r"exact)|\b(?:choose|pick|select)\s+(?:one\s+)?(?:from|between|of)\b|\bmy answer is yes",
+     ("one of", "choose", "pick", "select", "my answer")),
 )  # fmt: skip
-_PATTERNS = tuple((k, t, re.compile(p, re.IGNORECASE | re.DOTALL)) for k, t, p in _SHAPES)
-_COUNTED = ("placeholders", "highlights")
-_CAPITAL_WORDS = re.compile(
-    r"\b(?:words?|phrases?)\b[^.;]{0,60}(?:\bcapital|\ball[\s-]caps|\bcaps\b|\bupper[\s-]?case)"
-    r"|(?:\bcapital\w*|\bcaps|\bupper[\s-]?case)\s+(?:letter\s+)?words?\b",
-    re.IGNORECASE,
+_PATTERNS = tuple(
+    (kind, target, Hinted(re.compile(pattern, re.IGNORECASE | re.DOTALL), hints))
+    for kind, target, pattern, hints in _SHAPES
 )
-_ENDING = re.compile(
-    r"\b(?:end(?:s|ing)?|finish\w*|conclude\w*|last (?:sentence|line|words?|phrase)|very end)\b"
-    r"(?:[^.;:]{0,90}?[\s:]+(?P<sign>[\ue000-\uf8ff])"
-    r"|[^.;:]{0,60}?(?::|exact phrase|exact question|exactly like)\s*:?\s+(?P<bare>[^:]{4,120})$)",
-    re.IGNORECASE,
+_COUNTED = ("placeholders", "highlights")
+_CAPITAL_WORDS = Hinted(
+    re.compile(
+        r"\b(?:words?|phrases?)\b[^.;]{0,60}"
+        r"(?:\bcapital|\ball[\s-]caps|\bcaps\b|\bupper[\s-]?case)"
+        r"|(?:\bcapital\w*|\bcaps|\bupper[\s-]?case)\s+(?:letter\s+)?words?\b",
+        re.IGNORECASE,
+    ),
+    ("capital", "caps", "upper"),
+)
+_ENDING = Hinted(
+    re.compile(
+        r"\b(?:end(?:s|ing)?|finish\w*|conclude\w*|last (?:sentence|line|words?|phrase)|very end)\b"
+        r"(?:[^.;:]{0,90}?[\s:]+(?P<sign>[\ue000-\uf8ff])"
+        r"|[^.;:]{0,60}?(?::|exact phrase|exact question|exactly like)\s*:?\s+"
+        r"(?P<bare>[^:]{4,120})$)",
+        re.IGNORECASE,
+    ),
+    ("end", "finish", "conclu", "last"),
 )
 _LANGUAGE = re.compile(
     rf"\b(?:in|into|to|using|only|entirely|use)\s+(?:(?:the|only|entirely|just|both|fluent|proper|"
@@ -141,13 +166,18 @@ _CLAUSE = re.compile(r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)(?<!P\.S\.)\s+|\n+|(?
 
 def find_constraints(prompt: str) -> list[Constraint]:
     """Return the constraints that a prompt names, each once, in order."""
+    return list(_found(prompt))
+
+
+@lru_cache(64)
+def _found(prompt: str) -> tuple[Constraint, ...]:
     text, quoted = masked(_instructions(prompt))
     found: dict[Constraint, Constraint] = {}
     for clause in filter(None, (part.strip() for part in _CLAUSE.split(text))):
         phrase = _unmasked(clause, quoted)
         for constraint in _in_clause(clause, quoted):
             found.setdefault(constraint, replace(constraint, phrase=phrase))
-    return list(found.values())
+    return tuple(found.values())
 
 
 def check_constraints(proposal: Proposal, context: CheckContext) -> Verdict:
@@ -210,16 +240,16 @@ def _in_clause(clause: str, quoted: list[str]) -> Iterator[Constraint]:
         yield Constraint("keyword", target, bounds)
     for target, bounds in letters(clause, quoted):
         yield Constraint("letter", target, bounds)
-    for match in _ENDING.finditer(clause):
+    for match in _ENDING.findall(clause):
         sign = match["sign"]
         yield Constraint("ending", quoted[ord(sign) - MASK] if sign else match["bare"].strip())
-    for match in _LANGUAGE.finditer(clause):
+    for match in _LANGUAGE.finditer(clause) if names_language(clause) else ():
         code = NAMES[(match["name"] or match["sole"]).casefold()]
         strict = _WHOLE_ANSWER.search(clause) is not None and not _ASKS.search(clause)
         yield Constraint("language", code, strict=strict)
 
 
-def _near(clause: str, pattern: re.Pattern[str]) -> Bounds:
+def _near(clause: str, pattern: Hinted) -> Bounds:
     """Return the bounds of the last count before the noun, or of the first one after it."""
     match = pattern.search(clause)
     assert match is not None

@@ -66,7 +66,7 @@ class CheckContext:
         Names are free text: a detail is meant where it stands in the name, or where the name is a
         run of words that makes up at least half of it.
         """
-        if proposal.axis is not Axis.COMPLEXITY:
+        if not may_drop(proposal.axis):
             return False
         wanted = words(detail)
         for name in map(words, self.dropped):
@@ -75,6 +75,11 @@ class CheckContext:
             if name and 2 * len(name) >= len(wanted) and contains_words(wanted, name):
                 return True
         return False
+
+
+def may_drop(axis: Axis) -> bool:
+    """Return whether a refinement on this axis may leave a detail of the prompt out on purpose."""
+    return axis is Axis.COMPLEXITY
 
 
 def prompt_unchanged(proposal: Proposal) -> bool:

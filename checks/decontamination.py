@@ -5,7 +5,6 @@ n-grams of 13 words. Shorter evaluation texts count only as a whole, and only fr
 so that "yes" blocks nothing.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,21 +17,22 @@ SHORTEST = 5
 
 @dataclass(frozen=True, slots=True)
 class EvaluationIndex:
-    """The n-grams of the hold-out and the evaluation data, as 8-byte digests.
+    """The n-grams of the hold-out and the evaluation data, as 64-bit hashes.
 
-    Digests keep 13-grams of a large test set in memory, about 100 bytes each, text not included.
+    Hashes keep 13-grams of a large test set in memory, about 100 bytes each, text not included.
+    They are those of this process; an index is never stored.
     """
 
-    digests: frozenset[bytes]
+    hashes: frozenset[int]
 
     @classmethod
     def build(cls, texts: Iterable[str]) -> "EvaluationIndex":
         """Index the prompts and answers of the evaluation data, each as a text of its own."""
-        return cls(frozenset(_digest(gram) for text in texts for gram in _grams(text)))
+        return cls(frozenset(hash(gram) for text in texts for gram in _grams(text)))
 
     def overlaps(self, text: str) -> Iterator[str]:
         """Yield every part of a text that evaluation data holds too, in order."""
-        return (gram for gram in _grams(text) if _digest(gram) in self.digests)
+        return (" ".join(gram) for gram in _grams(text) if hash(gram) in self.hashes)
 
     def overlap(self, text: str) -> str | None:
         """Return the first part of a text that evaluation data holds too."""
@@ -49,7 +49,7 @@ def check_decontamination(proposal: Proposal, index: EvaluationIndex) -> Verdict
     if not found:
         return Verdict("decontamination", True, {"overlaps": 0})
     parent = proposal.parent
-    own = {gram for text in (parent.prompt, parent.answer) for gram in _grams(text)}
+    own = {" ".join(gram) for text in (parent.prompt, parent.answer) for gram in _grams(text)}
     new = [gram for gram in found if gram not in own]
     numbers = {"overlaps": len(found), "inherited": len(found) - len(new), "words": NGRAM}
     if not new:
@@ -64,15 +64,11 @@ def check_decontamination(proposal: Proposal, index: EvaluationIndex) -> Verdict
     )
 
 
-def _grams(text: str) -> Iterator[str]:
+def _grams(text: str) -> Iterator[tuple[str, ...]]:
     spoken = words(text)
     if len(spoken) < NGRAM:
         if len(spoken) >= SHORTEST:
-            yield " ".join(spoken)
+            yield spoken
         return
     for start in range(len(spoken) - NGRAM + 1):
-        yield " ".join(spoken[start : start + NGRAM])
-
-
-def _digest(gram: str) -> bytes:
-    return hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        yield spoken[start : start + NGRAM]

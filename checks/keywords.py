@@ -2,10 +2,12 @@
 
 import re
 
+from .hints import has_any
 from .limits import COUNT, Bounds, count_bounds
 from .literals import MASK
 
 _SIGN = "[\ue000-\uf8ff]"
+_SIGNED = re.compile(_SIGN)
 _NOUN = r"\b(?:key\s?words?|words?|phrases?|terms?|items(?=:))\b"
 _VERB = (
     r"(?:use|using|used|include|including|included|contain|containing|mention|mentioning|"
@@ -61,7 +63,8 @@ def keywords(clause: str, quoted: list[str]) -> list[tuple[str, Bounds]]:
 
     The clause has its quotations masked; `quoted` holds them. Forbidden words have bounds (0, 0).
     """
-    if _QUESTION.search(clause):
+    named = has_any(clause, ("word", "phrase", "term", "items")) or _SIGNED.search(clause)
+    if not named or _QUESTION.search(clause):
         return []
     matches = [*_LIST.finditer(clause), *_AFTER_VERB.finditer(clause)]
     found: dict[str, Bounds] = {}
@@ -72,8 +75,8 @@ def keywords(clause: str, quoted: list[str]) -> list[tuple[str, Bounds]]:
         banned = _BAN.search(before) or _BANNED_AFTER.match(after)
         if not (banned or _ASK.search(before) or _EXPECTED.match(after)):
             continue
-        named = re.search(r"(?i)(?:include|including|mention|mentioning)\s*:?\s+$", before)
-        if match.re is _AFTER_VERB and not (banned or named or _TIMES.search(after)):
+        announced = re.search(r"(?i)(?:include|including|mention|mentioning)\s*:?\s+$", before)
+        if match.re is _AFTER_VERB and not (banned or announced or _TIMES.search(after)):
             continue
         bounds: Bounds = (0, 0) if banned else (1, None)
         times = _TIMES.search(after)
@@ -87,7 +90,7 @@ def keywords(clause: str, quoted: list[str]) -> list[tuple[str, Bounds]]:
 def letters(clause: str, quoted: list[str]) -> list[tuple[str, Bounds]]:
     """Return single letters that a clause counts, with their bounds."""
     found = []
-    for match in _LETTER.finditer(clause):
+    for match in _LETTER.finditer(clause) if has_any(clause, ("letter",)) else ():
         written = match["letter"] or match["sign"]
         letter = _unquoted(written, quoted).casefold()
         if len(letter) != 1:

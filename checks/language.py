@@ -6,9 +6,11 @@ Light on purpose: a wrong guess would block a sound proposal, so every doubt is 
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 from ..core.records import Proposal, Verdict
 from .context import prompt_unchanged
+from .hints import folded
 from .literals import without_code
 from .words import words
 
@@ -92,6 +94,11 @@ _LATIN = tuple(
     code for code in _STOPWORDS if not any(code in family for family in _SCRIPT_FAMILIES.values())
 )
 
+_SPEAKERS = {
+    word: [code for code, listed in _STOPWORDS.items() if word in listed]
+    for word in set[str]().union(*_STOPWORDS.values())
+}
+
 NAMES = {
     "english": "en", "german": "de", "french": "fr", "spanish": "es", "portuguese": "pt",
     "italian": "it", "dutch": "nl", "swedish": "sv", "danish": "da", "norwegian": "no",
@@ -109,6 +116,7 @@ NAMES = {
 
 NAMED = re.compile(rf"\b(?:{'|'.join(NAMES)})\b", re.IGNORECASE)
 
+_NAME = re.compile(r"\w+")
 _TOKEN = re.compile(r"[^\W_]+")
 _ADDRESS = re.compile(r"(?<!\S)\S*?(?:://|@|www\.)\S*")
 
@@ -116,9 +124,12 @@ _ADDRESS = re.compile(r"(?<!\S)\S*?(?:://|@|www\.)\S*")
 _LETTERS, _HITS, _SHARE, _LEAD = 6, 2, 0.1, 1.4
 
 
+@lru_cache(256)
 def language_of(text: str) -> str | None:
     """Return the ISO 639-1 code of the language that most of a text is in, None where unknown."""
-    prose = _ADDRESS.sub(" ", without_code(text))
+    prose = without_code(text)
+    if "://" in prose or "@" in prose or "www." in prose:
+        prose = _ADDRESS.sub(" ", prose)
     scripts = _scripts(prose)
     letters = sum(scripts.values())
     if letters < _LETTERS:
@@ -135,6 +146,12 @@ def language_of(text: str) -> str | None:
     return _by_stopwords(prose, _SCRIPT_FAMILIES.get(script, ()))
 
 
+def names_language(text: str) -> bool:
+    """Return whether a text names a language, anywhere and for whatever reason."""
+    named = not NAMES.keys().isdisjoint(_NAME.findall(folded(text)))
+    return named and NAMED.search(text) is not None
+
+
 def check_language(proposal: Proposal) -> Verdict:
     """Hold the proposed prompt to the language of the original one; what is unknown passes."""
     if prompt_unchanged(proposal):
@@ -148,15 +165,18 @@ def check_language(proposal: Proposal) -> Verdict:
 
 def _scripts(text: str) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for letter in text:
-        if not letter.isalpha():
-            continue
-        script = unicodedata.name(letter, "UNKNOWN").split()[0]
+    for sign, count in Counter(text).items():
+        script = _script(sign)
         if script in ("HIRAGANA", "KATAKANA", "CJK"):
-            counts["CJK"] += 3  # one sign says about as much as a short word
-        else:
-            counts[script] += 1
+            counts["CJK"] += 3 * count  # one sign says about as much as a short word
+        elif script:
+            counts[script] += count
     return counts
+
+
+@lru_cache(8192)
+def _script(sign: str) -> str:
+    return unicodedata.name(sign, "UNKNOWN").split()[0] if sign.isalpha() else ""
 
 
 def _share_of_kana(text: str) -> float:
@@ -170,7 +190,11 @@ def _by_stopwords(text: str, languages: tuple[str, ...]) -> str | None:
     tokens = _TOKEN.findall(text)
     small = [word for word in tokens[1:] if not word[0].isupper()]
     spoken = words(" ".join([*tokens[:1], *small]) if small else text)
-    hits = Counter({c: sum(word in _STOPWORDS[c] for word in spoken) for c in languages})
+    hits = Counter(dict.fromkeys(languages, 0))
+    for word in spoken:
+        for code in _SPEAKERS.get(word, ()):
+            if code in hits:
+                hits[code] += 1
     (best, most), (_, second) = [*hits.most_common(2), ("", 0), ("", 0)][:2]
     if most < _SHARE * len(spoken) or most < _LEAD * second or not best:
         return None

@@ -7,22 +7,36 @@ original prompt, its history nor its answer holds. What was found is not repeate
 import re
 
 from ..core.records import Proposal, Verdict
+from .hints import Hinted
 from .literals import addresses
 
-_SECRETS: dict[str, re.Pattern[str]] = {
-    name: re.compile(pattern)
-    for name, pattern in {
-        "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-        "api key": r"\b(?:sk|pk|rk)-(?:[A-Za-z]{1,20}-){0,3}[A-Za-z0-9_-]{20,200}"
-        r"|\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|\bAIza[\w-]{35}|\bhf_[A-Za-z0-9]{30,}"
-        r"|\bglpat-[\w-]{20,}|\bxox[abeoprs]-[\w-]{10,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
-        "access token": r"\bgh[oprsu]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}"
-        r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bya29\.[\w-]{20,}|\bnpm_[A-Za-z0-9]{30,}",
-        "signed token": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
-        "credentials": r"(?i)\b(?:api[_-]?key|secret|(?:access|auth)[_-]?token|password|passwd)"
-        r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']*\d)[A-Za-z0-9/+_.-]{11,}[A-Za-z0-9/+=]",
-        "credentials in a URL": r"\b\w+://[^\s/:@]+:[^\s/@]+@",
-    }.items()
+_SECRETS = {
+    name: Hinted(re.compile(pattern), tuple(hints))
+    for name, pattern, *hints in (
+        ("private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----", "-----begin"),
+        (
+            "api key",
+            r"\b(?:sk|pk|rk)-(?:[A-Za-z]{1,20}-){0,3}[A-Za-z0-9_-]{20,200}"
+            r"|\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|\bAIza[\w-]{35}|\bhf_[A-Za-z0-9]{30,}"
+            r"|\bglpat-[\w-]{20,}|\bxox[abeoprs]-[\w-]{10,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
+            *("sk-", "pk-", "rk-", "_live_", "_test_", "aiza", "hf_", "glpat-", "xox", "sg."),
+        ),
+        (
+            "access token",
+            r"\bgh[oprsu]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}"
+            r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bya29\.[\w-]{20,}|\bnpm_[A-Za-z0-9]{30,}",
+            *("gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "akia", "asia", "ya29."),
+            "npm_",
+        ),
+        ("signed token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "eyj"),
+        (
+            "credentials",
+            r"(?i)\b(?:api[_-]?key|secret|(?:access|auth)[_-]?token|password|passwd)"
+            r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']*\d)[A-Za-z0-9/+_.-]{11,}[A-Za-z0-9/+=]",
+            *("key", "secret", "token", "passw"),
+        ),
+        ("credentials in a URL", r"\b\w+://[^\s/:@]+:[^\s/@]+@", "://"),
+    )
 }
 # Domains that RFC 2606 sets aside for examples belong to nobody.
 _EXAMPLE = re.compile(
@@ -36,8 +50,8 @@ def check_leakage(proposal: Proposal) -> Verdict:
     text = f"{proposal.prompt}\n{proposal.answer}"
     secrets = [
         name
-        for name, pattern in _SECRETS.items()
-        if any(match[0] not in known for match in pattern.finditer(text))
+        for name, secret in _SECRETS.items()
+        if any(match[0] not in known for match in secret.findall(text))
     ]
     held = {_bare(address) for address in addresses(known)}
     foreign = [

@@ -2,6 +2,7 @@
 
 import re
 
+from .hints import has_any
 from .numerals import SPELLED
 
 Bounds = tuple[float | None, float | None]
@@ -67,6 +68,10 @@ _COUNTED = re.compile(
     rf"(?P<middle>\s*(?:{_either(_AFTER)}))?(?P<after>(?:\s+\w+)?\s*(?:{_either(_AFTER)}))?",
     re.IGNORECASE,
 )
+_HINTS = (
+    *("word", "sentence", "paragraph", "bullet", "character", "line", "stanza", "verse", "section"),
+    *("part", "page", "syllable", "item", "point"),
+)
 _LONG_UNITS = ("words", "characters", "lines", "pages")
 _RATE = re.compile(r"\s*(?:/|per\b|an?\b|each\b|that\b|which\b|rhym)", re.IGNORECASE)
 _MATERIAL = re.compile(
@@ -82,8 +87,8 @@ def limits(clause: str) -> list[tuple[str, Bounds, str]]:
     A bare number counts where it says how long something is to be ("in 3 sentences", "a 200-word
     essay"), not where it points at material ("the 3 sentences", "two words that rhyme").
     """
-    found = []
-    for match in _LIMIT.finditer(clause):
+    found: list[tuple[str, Bounds, str]] = []
+    for match in _LIMIT.finditer(clause) if has_any(clause, _HINTS) else ():
         unit = next(name for name in _UNITS if match[name])
         relation = _relation(match)
         if relation == "bare" and not _binds(match, unit, clause):

@@ -36,8 +36,11 @@ def quotations(text: str) -> list[str]:
 
 def addresses(text: str) -> list[str]:
     """Return the URLs and e-mail addresses of a text, without the sentence's punctuation."""
-    urls = [_bare(match[0]) for match in _URL.finditer(text)]
-    mails = [match[0].rstrip(".-") for match in _EMAIL.finditer(_URL.sub(" ", text))]
+    urls = []
+    if "://" in text or "www." in text.casefold():
+        urls = [_bare(match[0]) for match in _URL.finditer(text)]
+        text = _URL.sub(" ", text)
+    mails = [match[0].rstrip(".-") for match in _EMAIL.finditer(text)] if "@" in text else []
     return _unique([*urls, *mails])
 
 
@@ -50,6 +53,8 @@ def code_spans(text: str) -> list[str]:
 
 def without_code(text: str) -> str:
     """Return a text without its fenced blocks and inline code spans."""
+    if "`" not in text and "~~~" not in text:
+        return text
     return _INLINE.sub(" ", _FENCED.sub("\n", text))
 
 

@@ -7,8 +7,10 @@ set, not by place: who has which number is left to the similarity and the critic
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from ..core.records import Proposal, Verdict
 from .context import prompt_unchanged
@@ -17,6 +19,7 @@ from .words import named, words
 _SUPERSCRIPTS = str.maketrans({s: f"^{d}" for d, s in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {"−": "-"})
 _HARD_SPACE = re.compile(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))")
 _GROUP = "[,'’]"
+_DIGIT = re.compile(r"\d")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _CURRENCIES = {
     **dict.fromkeys(["$", "usd", "dollar", "dollars"], "$"),
@@ -77,7 +80,8 @@ class Numeral:
     unit: str
 
 
-def numerals(text: str) -> dict[Numeral, str]:
+@lru_cache(64)
+def numerals(text: str) -> Mapping[Numeral, str]:
     """Return the numerals of a text as written, keyed by value and unit.
 
     Digits behind letters belong to a name (`H2O`, `mp3`) and are kept as that name.
@@ -87,6 +91,8 @@ def numerals(text: str) -> dict[Numeral, str]:
     # full-width digits do need it.
     grouped = _HARD_SPACE.sub(",", text.translate(_SUPERSCRIPTS))
     cleaned = unicodedata.normalize("NFKC", grouped)
+    if not _DIGIT.search(cleaned):
+        return found
     for match in _NUMERAL.finditer(cleaned):
         written = match["value"]
         if match["name"]:
@@ -131,9 +137,11 @@ def check_numbers(proposal: Proposal) -> Verdict:
     if lost:
         spelled = spelled_numerals(proposal.prompt)
         lost = [text for key, text in old.items() if key not in new and key not in spelled]
-    known = spelled_numerals(proposal.parent.prompt) | old.keys()
     unmarked = numerals(_MARKER.sub(" ", proposal.prompt))
-    added = [text for key, text in unmarked.items() if key not in known]
+    added = [text for key, text in unmarked.items() if key not in old]
+    if added:
+        known = spelled_numerals(proposal.parent.prompt) | old.keys()
+        added = [text for key, text in unmarked.items() if key not in known]
     numbers = {"numerals": len(old), "lost": lost, "added": added}
     reasons = []
     if lost:

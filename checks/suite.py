@@ -6,7 +6,7 @@ tables below.
 
 from collections.abc import Callable, Iterable
 
-from ..core.records import Proposal, Verdict
+from ..core.records import Axis, Proposal, Verdict
 from .answers import (
     check_copied,
     check_echo,
@@ -18,7 +18,7 @@ from .answers import (
 )
 from .compliance import check_answer_constraints
 from .constraints import check_constraints
-from .context import CheckContext
+from .context import CheckContext, may_drop
 from .decontamination import check_decontamination
 from .language import check_language
 from .leakage import check_leakage
@@ -68,12 +68,26 @@ def run_checks(proposal: Proposal, context: CheckContext) -> list[Verdict]:
     All cheap checks run even when one fails, so that the rewriter hears everything at once; those
     with embeddings run only when the cheap ones have passed.
     """
+    verdicts = cheap_checks(proposal, context)
+    return verdicts + embedded_checks(proposal, context) if passed(verdicts) else verdicts
+
+
+def cheap_checks(proposal: Proposal, context: CheckContext) -> list[Verdict]:
+    """Return the verdicts of the checks that look at the texts alone."""
     cheap = EVERY if proposal.adds else EVERY + REPLACING
-    verdicts = [check(proposal, context) for check in cheap]
-    if passed(verdicts):
-        embedded = EMBEDDED_ADDING if proposal.adds else EMBEDDED_REPLACING
-        verdicts += [check(proposal, context) for check in embedded]
-    return verdicts
+    return [check(proposal, context) for check in cheap]
+
+
+def embedded_checks(proposal: Proposal, context: CheckContext) -> list[Verdict]:
+    """Return the verdicts of the checks that embed sentences."""
+    embedded = EMBEDDED_ADDING if proposal.adds else EMBEDDED_REPLACING
+    return [check(proposal, context) for check in embedded]
+
+
+def excusable(axis: Axis, refused: Iterable[Verdict]) -> bool:
+    """Return whether the critic can still excuse all of what the checks refused."""
+    names = {verdict.name for verdict in refused}
+    return may_drop(axis) and bool(names) and names <= DROPPABLE
 
 
 def passed(verdicts: Iterable[Verdict]) -> bool:

@@ -6,6 +6,7 @@ Kana, Thai, Lao, Myanmar, Khmer) have no such runs: there each character counts 
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -17,8 +18,11 @@ _MARKS = "\u0300-\u036f\u064b-\u065f\u0670\u0900-\u0dff\u200c\u200d"
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+")
 _QUOTES = str.maketrans("“”„‟«»″‘’‚‛‹›′`´", '"""""""' + "'" * 9)
 _SPACE = re.compile(r"\s+")
+_TEXTS = 256
+"""Texts that are remembered: several checks look at the same few texts, one after the other."""
 
 
+@lru_cache(_TEXTS)
 def normalise(text: str) -> str:
     """Return a text without what doesn't count as a difference: case, white space, Unicode forms.
 
@@ -32,15 +36,23 @@ def plain_quotes(text: str) -> str:
     return text.translate(_QUOTES)
 
 
-def words(text: str) -> list[str]:
+@lru_cache(_TEXTS)
+def words(text: str) -> tuple[str, ...]:
     """Return the casefolded words of a text, in order."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
-def contains_words(text: list[str], part: list[str]) -> bool:
+def contains_words(text: tuple[str, ...], part: tuple[str, ...]) -> bool:
     """Return whether `part` stands in `text` as one unbroken run."""
-    size = len(part)
-    return any(text[start : start + size] == part for start in range(len(text) - size + 1))
+    if not part:
+        return True
+    try:
+        start = text.index(part[0])
+        while text[start : start + len(part)] != part:
+            start = text.index(part[0], start + 1)
+    except ValueError:
+        return False
+    return True
 
 
 def shortened(text: str, limit: int = 80) -> str:

@@ -59,3 +59,8 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], gap: int = 2) 
         ]
         lines.append((" " * gap).join(cells).rstrip())
     return lines
+
+
+def percent(share: Any) -> str:
+    """Return a share as `9.1%`, `-` where there is none."""
+    return f"{100 * share:.1f}%" if isinstance(share, int | float) else DASH

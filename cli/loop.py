@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.config import RunConfig
-from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked
+from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked, UsageError
 from ..core.progress import Event, Note, Report
 from ..formats.configuration import load_config
 from .boundary import Unexpected
 from .output import Reply, clean
 from .plan import hosts_lines, plan_document, plan_text
 from .progress import display
-from .rounds import axis_lines
 from .summary import summary_text
 
 DEMO = Path(__file__).with_name("demo.yaml")
@@ -78,17 +77,19 @@ def plan(choice: Choice) -> Reply:
 
 
 def diagnose(choice: Choice, adapter: Path | None, out: Path) -> Reply:
-    """Write signals and diagnosis of a data set and reply with the flags per axis."""
+    """Write signals and diagnosis of a data set and reply with a picture of them."""
     config = choice.config()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {out} is a file; name a folder, new or of the same diagnosis")
     _keep_quiet()
     from ..graph.diagnose import diagnose as diagnose_data
+    from ..stores.tables import read_signals
+    from .diagnosis import COLUMNS, picture
 
     with display(sys.stderr) as report:
         document = diagnose_data(config, adapter, out, report=report)
-    lines = axis_lines(document.get("axes") or {}, document.get("flagged") or {})
-    cautions = [f"  caution     {clean(text)}" for text in document.get("cautions") or []]
-    head = f"Signals and diagnosis are in {out}"
-    return Reply(document, "\n".join([head, *lines, *cautions]))
+    rows = read_signals(out / "signals.parquet", columns=COLUMNS)
+    return Reply(document, picture(document, rows, out))
 
 
 def headed(lines: Sequence[str], report: Report) -> Report:

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from rich.cells import cell_len, set_cell_size
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
@@ -52,9 +55,29 @@ def clean(text: object) -> str:
 
 
 def shortened(text: object, width: int) -> str:
-    """Return cleaned text of at most `width` characters, with `...` where it was cut."""
+    """Return cleaned text of at most `width` terminal cells, with `...` where it was cut.
+
+    Chinese and Japanese characters and many emoji take two cells.
+    """
     line = clean(text)
-    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+    return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
+
+
+def wrapped(text: object, width: int = 78, *, hanging: str = "") -> list[str]:
+    """Return cleaned text in lines of at most `width`; no word is broken, it may be a path."""
+    return textwrap.wrap(
+        clean(text),
+        width,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def labelled(label: str, text: object, column: int, width: int = 78) -> list[str]:
+    """Return a text wrapped beside its label, from `column` on."""
+    lines = wrapped(text, width - column)
+    return [(label if n == 0 else "").ljust(column) + line for n, line in enumerate(lines)]
 
 
 def write(reply: Reply, *, as_json: bool) -> int:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from .records import Message
 
-Ask = Literal["embedding", "alone", "reverse", "ratings"]
-"""What to measure beside the answer's loss: the prompt's embedding; L(a), the answer alone; L(p)
-and L(p|a), the prompt before and after the answer; the six ratings."""
+Ask = Literal["embedding", "alone", "reverse", "ratings", "answer_ratings"]
+"""What to measure beside the answer's own token losses: the prompt's embedding; L(a), the answer
+alone; L(p) and L(p|a), the prompt before and after the answer; the six ratings, or only the three
+of the answer."""
 
 RATINGS = (
     "rating_prompt_clarity",
@@ -40,12 +41,17 @@ class Measured:
         prompt_tokens: content tokens of the prompt.
         loss: L(a|p).
         end: surprise at the answer's end-of-turn token, nats.
-        late: mean loss of the answer's second half minus that of its first half.
+        peak: largest surplus of an answer token's loss over the entropy of its prediction, nats:
+            how far the one least fitting token lies beyond the model's own doubt.
         alone: L(a), the answer in an assistant turn after an empty user turn.
+        opening: L(a) − L(a|p) over the answer's first 8 tokens.
+        copied: share of the prompt's tokens in runs of three or more that the answer repeats.
+        looped: share of the answer's tokens in runs of five or more that stand in it repeatedly.
         prompt: L(p), without prompt tokens that the answer repeats (runs of three or more).
         reverse: L(p|a), the same prompt tokens as an assistant turn after the answer.
-        ratings: expected ratings in the order of `RATINGS`, 0 to 10.
-        rating_mass: probability that the next token is a rating at all, mean of the six.
+        ratings: expected ratings in the order of `RATINGS`, 1 to 5; None for those not asked for.
+        rating_mass: probability that the next token is a rating at all, mean of the three
+            ratings of the answer.
         embedding: mean of the last hidden states over the prompt's content tokens, as a tuple.
         unscored: why nothing could be measured; all numbers are then 0 or None.
     """
@@ -54,11 +60,14 @@ class Measured:
     prompt_tokens: int = 0
     loss: float = 0.0
     end: float | None = None
-    late: float | None = None
+    peak: float | None = None
     alone: float | None = None
+    opening: float | None = None
+    copied: float | None = None
+    looped: float | None = None
     prompt: float | None = None
     reverse: float | None = None
-    ratings: tuple[float, ...] | None = None
+    ratings: tuple[float | None, ...] | None = None
     rating_mass: float | None = None
     embedding: tuple[float, ...] | None = None
     unscored: str | None = None

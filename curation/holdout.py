@@ -5,14 +5,15 @@ on one side. Near-duplicates are rows with the same prompt (case, punctuation an
 aside), or whose five-word shingles of prompt and answer have a Jaccard similarity of at least 0.7.
 """
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..core.errors import ConfigError
-from .shingles import similar_pairs
+from .shingles import Groups, Shingler, Texts, connect
 
 SHARE = 0.1
 FEWEST, MOST = 64, 500
@@ -28,27 +29,28 @@ def holdout_size(rows: int) -> int:
     return min(MOST, max(round(SHARE * rows), min(FEWEST, rows // 4)))
 
 
-def choose_holdout(samples: Sequence[Row], rows: int | None, seed: int) -> set[str]:
+def choose_holdout(samples: Iterable[Row], rows: int | None, seed: int) -> set[str]:
     """Choose whole groups of near-duplicates at random until the hold-out has its size.
 
     A group that would exceed the size is passed over, so the result may fall short of it where
     groups are large; it never exceeds it. The order of `samples` makes no difference.
 
     Args:
-        samples: (id, prompt, answer) of the usable rows.
+        samples: (id, prompt, answer) of the usable rows, streamed once.
         rows: wanted size; None for the default.
         seed: of the run.
 
     Raises:
         ConfigError: more than half of the rows are wanted.
     """
-    size = holdout_size(len(samples)) if rows is None else rows
-    if size > len(samples) / 2:
-        raise ConfigError(
-            f"evaluation.rows: {size} of {len(samples)} usable rows can't be held out; set at most"
-            f" {len(samples) // 2}, or give `evaluation.data`"
-        )
     candidates = groups(samples)
+    total = sum(map(len, candidates))
+    size = holdout_size(total) if rows is None else rows
+    if size > total / 2:
+        raise ConfigError(
+            f"evaluation.rows: {size} of {total} usable rows can't be held out; set at most"
+            f" {total // 2}, or give `evaluation.data`"
+        )
     chosen: set[str] = set()
     for index in np.random.default_rng([seed, 5]).permutation(len(candidates)):
         group = candidates[index]
@@ -59,37 +61,31 @@ def choose_holdout(samples: Sequence[Row], rows: int | None, seed: int) -> set[s
     return chosen
 
 
-def groups(samples: Sequence[Row]) -> list[list[str]]:
+def groups(samples: Iterable[Row]) -> list[list[str]]:
     """Return the ids in groups of near-duplicates, each sorted, ordered by their first id.
 
-    Being a near-duplicate is passed on: a group is everything that chains of pairs connect.
+    Being a near-duplicate is passed on: a group is everything that chains of pairs connect. Of the
+    texts only hashes are kept, about 8 bytes per word.
     """
-    rows = sorted(samples)
-    texts = [(words_of(prompt), words_of(answer)) for _, prompt, answer in rows]
-    leader = list(range(len(rows)))
-
-    def root(row: int) -> int:
-        while leader[row] != row:
-            leader[row] = leader[leader[row]]
-            row = leader[row]
-        return row
-
-    def join(one: int, other: int) -> None:
-        first, second = sorted((root(one), root(other)))
-        leader[second] = first
-
-    seen: dict[tuple[str, ...], int] = {}
-    for row, (prompt, _) in enumerate(texts):
+    ids: list[str] = []
+    texts = Texts()
+    found = Groups()
+    shingles = Shingler()
+    seen: dict[bytes, int] = {}
+    for name, prompt, answer in samples:
+        row = found.add()
+        ids.append(name)
+        words = words_of(prompt)
         # A prompt of signs alone has no words; its text stands for itself.
-        key = tuple(prompt) or ("", rows[row][1].strip())
-        join(seen.setdefault(key, row), row)
-    for one, other in similar_pairs([prompt + answer for prompt, answer in texts]):
-        join(one, other)
-
-    found: dict[int, list[str]] = {}
-    for row, (name, _, _) in enumerate(rows):
-        found.setdefault(root(row), []).append(name)
-    return list(found.values())
+        key = " ".join(words) or "\n" + prompt.strip()
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found.join(seen.setdefault(digest, row), row)
+        texts.append(shingles(words + words_of(answer)))
+    connect(texts, found)
+    members: dict[int, list[str]] = {}
+    for row, name in enumerate(ids):
+        members.setdefault(found.root(row), []).append(name)
+    return sorted(sorted(group) for group in members.values())
 
 
 def words_of(text: str) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = ["Counts", "MergePlan", "Outcome", "assert_balanced", "assert_imported
 NEAR_DUPLICATE = 0.95
 COPIED = "the proposal is an exact copy of a row that is already there"
 TOO_NEAR = "the new sample is nearly the same as another one accepted in this round"
+BLOCK = 256
 CAPPED = "more new samples were accepted than refinement.added_share allows"
 
 
@@ -125,7 +126,8 @@ def merge(
     replaced: dict[str, Sample] = {}
     added: list[Sample] = []
     fates: dict[str, Outcome] = {}
-    nearness = _Nearness(vectors, len(ordered), near_duplicate)
+    adding = [one.sample_id for one in ordered if one.fate == "accepted" and one.adds]
+    nearness = _Nearness(vectors, len(ordered), adding, near_duplicate)
     most = int(added_share * rows_in + 1e-9)
     for outcome in sorted(ordered, key=lambda o: (o.adds, o.sample_id)):
         parent, messages = parents[outcome.sample_id], outcome.messages
@@ -184,27 +186,53 @@ def _row(
 
 
 class _Nearness:
-    """Vectors of the accepted proposals so far, to compare a new row with all of them at once."""
+    """Vectors of the accepted proposals so far, to compare new rows with all of them.
+
+    New rows are compared a block at a time with what was accepted before the block, in one product
+    of matrices; what is left for a single row are those accepted since.
+    """
 
     def __init__(
-        self, vectors: Mapping[str, NDArray[np.float32]] | None, rows: int, limit: float
+        self,
+        vectors: Mapping[str, NDArray[np.float32]] | None,
+        rows: int,
+        adding: Sequence[str],
+        limit: float,
     ) -> None:
-        self._vectors = vectors
+        self._vectors = vectors or {}
         self._limit = limit
         self._count = 0
         width = len(next(iter(vectors.values()))) if vectors else 0
         self._held = np.zeros((rows, width), dtype=np.float32)
+        self._adding = adding
+        self._place = {name: place for place, name in enumerate(adding)}
+        self._nearest: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._block = slice(0, 0)
+        self._since = 0
 
     def accept(self, name: str) -> None:
-        if self._vectors is not None:
+        if self._vectors:
             self._held[self._count] = self._vectors[name]
             self._count += 1
 
     def refuses(self, name: str) -> bool:
-        if self._vectors is None or not self._count:
+        if not self._vectors:
             return False
-        near = self._held[: self._count] @ self._vectors[name]
-        return bool(np.round(near, 4).max() > self._limit)
+        place = self._place[name]
+        if place >= self._block.stop:
+            self._look_ahead(place)
+        near = self._nearest[place - self._block.start]
+        since = self._held[self._since : self._count]
+        if len(since):
+            near = max(near, (since @ self._vectors[name]).max())
+        return bool(np.round(near, 4) > self._limit)
+
+    def _look_ahead(self, place: int) -> None:
+        names = self._adding[place : place + BLOCK]
+        self._block, self._since = slice(place, place + len(names)), self._count
+        block = np.array([self._vectors[name] for name in names])
+        # Nothing is less similar than the opposite.
+        self._nearest = (block @ self._held[: self._count].T).max(axis=1, initial=-1.0)
 
 
 def _content_id(name: str) -> str:

@@ -1,11 +1,12 @@
 """Import a data set: detect its form, turn rows into samples, quarantine the others.
 
-All samples of an import are held in memory, about 2 kB each; 52,000 rows are well within one
-machine. `len(samples) + len(quarantined) == total`, always.
+Samples are streamed; what is held of an import are quarantined rows and the ids, which tell exact
+copies. Every row is one or the other: samples and quarantined rows add up to `total`, always.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from itertools import chain
@@ -42,44 +43,121 @@ class Imported:
     skipped: tuple[str, ...] = ()
 
 
-def import_data(path: str, format: str = "auto") -> Imported:
-    """Import a file, a folder, a Hugging Face data set, or the shipped set `demo`.
+class Import:
+    """An import under way: iterate over it, once, for the samples in the order of the input.
+
+    What it says of the rest holds when the iteration has ended.
+
+    Attributes:
+        quarantined: the unusable rows, each with place and reason.
+        format: the form of the input, which is also the name of its exporter.
+        skipped: entries of an input folder that are no data files, by name.
+    """
+
+    def __init__(self, path: str, forms: list[Form]) -> None:
+        """Name what to import; nothing is read yet."""
+        self.quarantined: list[Quarantined] = []
+        self.format = ""
+        self.skipped: tuple[str, ...] = ()
+        self._path = path
+        self._forms = forms
+        self._usable = 0
+        self._copies: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """Rows of the input; an entry of nested `instances` counts as a row."""
+        return self._usable + len(self.quarantined)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the usable rows.
+
+        Raises:
+            DataError: a file that can't be used, two forms in one folder, or no usable row.
+        """
+        with ExitStack() as stack:
+            path = self._path
+            if path == DEMO:
+                path = str(stack.enter_context(as_file(files(demo) / "demo.jsonl")))
+            yield from self._tables(path)
+        if not self._usable:
+            raise DataError(f"{path}: no usable row: {first_reasons(self.quarantined)}")
+
+    def _tables(self, path: str) -> Iterator[Sample]:
+        found, skipped = tables(path, _known_by(self._forms))
+        self.skipped = tuple(skipped)
+        form: Form | None = None
+        for table in found:
+            head, rest = _head(table)
+            its_form = _form_of(table.name, head, self._forms)
+            if form is not None and its_form is not form:
+                raise DataError(
+                    f"{table.name}: its form is {its_form.name}, that of {found[0].name} "
+                    f"{form.name}; import them one at a time"
+                )
+            form = its_form
+            self.format = form.name
+            for raw in chain(head, rest):
+                for sample in self._samples(raw, form):
+                    self._usable += 1
+                    yield sample
+
+    def _samples(self, raw: RawRow, form: Form) -> Iterator[Sample]:
+        """Yield the samples of a row of the input, one per entry where it is nested."""
+        if raw.broken is not None:
+            self.quarantined.append(Quarantined(raw.source, raw.broken, raw.row))
+            return
+        rows = split_nested(raw.row) if form.name == "alpaca" else [raw.row]
+        for number, row in enumerate(rows, 1):
+            source = raw.source if len(rows) == 1 else f"{raw.source}.{number}"
+            try:
+                yield self._sample(source, row, form)
+            except BadRow as error:
+                self.quarantined.append(Quarantined(source, str(error), row))
+
+    def _sample(self, source: str, row: dict[str, object], form: Form) -> Sample:
+        if not form.fits(row):
+            found = _listed(row) if row else "none"
+            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {found}")
+        if LAYOUT in row:
+            raise BadRow(f"the column {LAYOUT!r} is reserved; rename it")
+        if (reason := unstorable(row)) is not None:
+            raise BadRow(reason)
+        parsed = form.read(row)
+        meta = {key: value for key, value in row.items() if key not in parsed.used}
+        if parsed.layout:
+            meta[LAYOUT] = {"form": form.name, **parsed.layout}
+        base = sample_id(parsed.messages)
+        self._copies[base] += 1
+        copy = self._copies[base]
+        name = base if copy == 1 else f"{base}-{copy}"
+        return Sample(name, parsed.messages, source, meta=meta)
+
+
+def stream_data(path: str, format: str = "auto") -> Import:
+    """Import a file, a folder, a Hugging Face data set, or the shipped set `demo`, row by row.
 
     Args:
         path: what to import; a file or folder named `demo` is reached as `./demo`.
         format: a name in `FORMS`, or `auto`: the form that most of the first rows have.
 
     Raises:
-        DataError: a file that can't be used, two forms in one folder, or no usable row.
+        DataError: there is no such format.
     """
     if format != "auto" and format not in FORMS:
         raise DataError(f"`data.format` {format!r} is not known; use auto, {', '.join(FORMS)}")
-    forms = list(FORMS.values()) if format == "auto" else [FORMS[format]]
-    if path == DEMO:
-        with as_file(files(demo) / "demo.jsonl") as file:
-            return _import(str(file), forms)
-    return _import(path, forms)
+    return Import(path, list(FORMS.values()) if format == "auto" else [FORMS[format]])
 
 
-def _import(path: str, forms: list[Form]) -> Imported:
-    found, skipped = tables(path, _known_by(forms))
-    rows = _Rows()
-    form: Form | None = None
-    for table in found:
-        head, rest = _head(table)
-        its_form = _form_of(table.name, head, forms)
-        if form is not None and its_form is not form:
-            raise DataError(
-                f"{table.name}: its form is {its_form.name}, that of {found[0].name} {form.name}; "
-                "import them one at a time"
-            )
-        form = its_form
-        for raw in chain(head, rest):
-            rows.add(raw, form)
-    if form is None or not rows.samples:
-        raise DataError(f"{path}: no usable row: {first_reasons(rows.quarantined)}")
-    total = len(rows.samples) + len(rows.quarantined)
-    return Imported(rows.samples, rows.quarantined, form.name, total, tuple(skipped))
+def import_data(path: str, format: str = "auto") -> Imported:
+    """Import a data set into memory, about 2 kB per row; see `stream_data`.
+
+    Raises:
+        DataError: a format, file or form that can't be used, or no usable row.
+    """
+    rows = stream_data(path, format)
+    samples = list(rows)
+    return Imported(samples, rows.quarantined, rows.format, rows.total, rows.skipped)
 
 
 def _known_by(forms: list[Form]) -> Known:
@@ -124,43 +202,3 @@ def _listed(columns: Iterable[str], count: int = 10) -> str:
     names = [repr(name[:40]) for name in dict.fromkeys(columns)]
     text = ", ".join(names[:count])
     return text if len(names) <= count else f"{text} and {len(names) - count} more"
-
-
-class _Rows:
-    """Samples and quarantined rows as they come in; counts exact copies."""
-
-    def __init__(self) -> None:
-        self.samples: list[Sample] = []
-        self.quarantined: list[Quarantined] = []
-        self._copies: Counter[str] = Counter()
-
-    def add(self, raw: RawRow, form: Form) -> None:
-        """Take a row of the input in, one per entry where it is nested."""
-        if raw.broken is not None:
-            self.quarantined.append(Quarantined(raw.source, raw.broken, raw.row))
-            return
-        rows = split_nested(raw.row) if form.name == "alpaca" else [raw.row]
-        for number, row in enumerate(rows, 1):
-            source = raw.source if len(rows) == 1 else f"{raw.source}.{number}"
-            try:
-                self.samples.append(self._sample(source, row, form))
-            except BadRow as error:
-                self.quarantined.append(Quarantined(source, str(error), row))
-
-    def _sample(self, source: str, row: dict[str, object], form: Form) -> Sample:
-        if not form.fits(row):
-            found = _listed(row) if row else "none"
-            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {found}")
-        if LAYOUT in row:
-            raise BadRow(f"the column {LAYOUT!r} is reserved; rename it")
-        if (reason := unstorable(row)) is not None:
-            raise BadRow(reason)
-        parsed = form.read(row)
-        meta = {key: value for key, value in row.items() if key not in parsed.used}
-        if parsed.layout:
-            meta[LAYOUT] = {"form": form.name, **parsed.layout}
-        base = sample_id(parsed.messages)
-        self._copies[base] += 1
-        copy = self._copies[base]
-        name = base if copy == 1 else f"{base}-{copy}"
-        return Sample(name, parsed.messages, source, meta=meta)

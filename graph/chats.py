@@ -18,7 +18,7 @@ from ..core.errors import BudgetReached
 from ..core.ids import canonical_json, content_hash
 from ..core.records import Axis
 from ..providers.resolve import chat_model, model_identity
-from ..providers.structured import NoAnswer, Reply, ask
+from ..providers.structured import NoAnswer, Reply, ask, json_schema
 from ..stores.ledger import Ledger, Unit
 
 
@@ -44,7 +44,12 @@ class Chats:
         self._seconds_used = seconds_used
         self._models: dict[str, BaseChatModel] = {}
         self._methods: dict[str, dict[str, str]] = {}
+        self._identities: dict[str, dict[str, Any]] = {}
         self._loading = Lock()
+        self._specs = {
+            name: canonical_json(self.role(name).model_dump(mode="json"))
+            for name in ("rewriter", "critic")
+        }
 
     def chat(self, case: Case) -> "LedgerChat":
         """Return the chat of one role for one sample."""
@@ -56,16 +61,22 @@ class Chats:
         return agents.rewriter if name == "rewriter" else agents.judge
 
     def identity(self, name: str) -> dict[str, Any]:
-        """Return what decides a role's answers, for keys."""
-        return model_identity(self.role(name), seed=self._config.seed)
+        """Return what decides a role's answers, for keys; weights are looked at once."""
+        if name not in self._identities:
+            self._identities[name] = model_identity(self.role(name), seed=self._config.seed)
+        return self._identities[name]
 
     def method_memory(self, name: str) -> dict[str, str]:
         """Return what was learned about a role's way to structured output."""
-        return self._methods.setdefault(self._spec(name), {})
+        return self._methods.setdefault(self._specs[name], {})
+
+    def loaded(self, name: str) -> BaseChatModel | None:
+        """Return a role's chat model if it is there already."""
+        return self._models.get(self._specs[name])
 
     def model(self, name: str) -> BaseChatModel:
         """Return a role's chat model, loading it the first time."""
-        spec = self._spec(name)
+        spec = self._specs[name]
         with self._loading:
             if spec not in self._models:
                 self._models[spec] = chat_model(
@@ -75,9 +86,6 @@ class Chats:
                 )
             return self._models[spec]
 
-    def _spec(self, name: str) -> str:
-        return canonical_json(self.role(name).model_dump(mode="json"))
-
     def check_budget(self) -> None:
         """Raise before a call that would go past a cap.
 
@@ -85,18 +93,20 @@ class Chats:
             BudgetReached: the message names the cap and how to raise it.
         """
         budget = self._config.budget
-        tokens = self.ledger.spent().tokens
-        if budget.max_tokens is not None and tokens >= budget.max_tokens:
-            raise BudgetReached(
-                f"budget.max_tokens={budget.max_tokens} is reached ({tokens} used); go on with"
-                " `middo resume RUN --set budget.max_tokens=…`"
-            )
-        hours = self._seconds_used() / 3600
-        if budget.max_hours is not None and hours >= budget.max_hours:
-            raise BudgetReached(
-                f"budget.max_hours={budget.max_hours} is reached ({hours:.2f} used); go on with"
-                " `middo resume RUN --set budget.max_hours=…`"
-            )
+        if budget.max_tokens is not None:
+            tokens = self.ledger.spent().tokens
+            if tokens >= budget.max_tokens:
+                raise BudgetReached(
+                    f"budget.max_tokens={budget.max_tokens} is reached ({tokens} used); go on with"
+                    " `middo resume RUN --set budget.max_tokens=…`"
+                )
+        if budget.max_hours is not None:
+            hours = self._seconds_used() / 3600
+            if hours >= budget.max_hours:
+                raise BudgetReached(
+                    f"budget.max_hours={budget.max_hours} is reached ({hours:.2f} used); go on"
+                    " with `middo resume RUN --set budget.max_hours=…`"
+                )
 
     def close(self) -> None:
         """Release the models that hold memory."""
@@ -118,23 +128,23 @@ class LedgerChat:
     async def __call__(self, prompt: Prompt, schema: type[Answer], *, attempt: int) -> Answer:
         """Return the answer, from the ledger where it is there."""
         chats, role = self._chats, self._case.role
-        identity = await asyncio.to_thread(chats.identity, role)
-        key = content_hash([role, identity, prompt.messages, schema.model_json_schema(), attempt])
-        unit = await asyncio.to_thread(chats.ledger.unit, key)
+        plain = json_schema(schema)
+        key = content_hash([role, chats.identity(role), prompt.messages, plain, attempt])
+        unit = chats.ledger.unit(key)
         if unit is None:
             chats.check_budget()
-            asked = await self._ask(key, prompt, schema, attempt)
-            await asyncio.to_thread(chats.ledger.add_unit, asked)
             # Copies of one sample can ask at once; both take the answer that was first, as a
             # resumed run would.
-            unit = await asyncio.to_thread(chats.ledger.unit, key) or asked
+            unit = await chats.ledger.add_unit(await self._ask(key, prompt, schema, attempt))
         if unit.value is None:
             raise AnswerFailed(unit.error or "no answer")
         return schema.model_validate(unit.value)
 
     async def _ask(self, key: str, prompt: Prompt, schema: type[Answer], attempt: int) -> Unit:
         chats, case = self._chats, self._case
-        model = await asyncio.to_thread(chats.model, case.role)
+        model = chats.loaded(case.role)
+        if model is None:
+            model = await asyncio.to_thread(chats.model, case.role)
         reply: Reply[Answer] | NoAnswer
         try:
             reply = await ask(model, prompt, schema, method_memory=chats.method_memory(case.role))

@@ -14,17 +14,18 @@ from typing import cast
 from ..agents.measuring import Measuring
 from ..core.config import RunConfig
 from ..core.ids import short_hash
-from ..core.progress import Report, silent
+from ..core.progress import Note, Report, silent
 from ..providers.embedders import Embedder, load_embedder
 from ..stores.database import Database, open_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.samples import Version
 from ..stores.scores import Scores
+from ..stores.shared import SharedScores, shared_scores_file
 from ..training.device import Dtype, pick_device, pick_dtype
 from ..training.scorer import Scorer
 from ..training.sources import ModelSource, resolve_model
-from ..training.weights import weights_digest
+from ..training.weights import is_adapter, weights_digest
 from .chats import Chats
 
 
@@ -58,6 +59,11 @@ class Deps:
     def scores(self) -> Scores:
         """Measurements under way."""
         return Scores(self.database)
+
+    @cached_property
+    def shared(self) -> SharedScores:
+        """Base-model losses of earlier runs."""
+        return SharedScores(shared_scores_file(), lambda text: self.report(Note(text)))
 
     @cached_property
     def chats(self) -> Chats:
@@ -110,9 +116,12 @@ class Deps:
     @contextmanager
     def measuring(self, round: int | None) -> Iterator[Measuring]:
         """Open a scorer of a round's model, or of the untuned base (None), and close it after."""
-        tuned = None if round is None else self.round_folder(round) / "model"
-        with self.measuring_of(tuned, None if round is None else self.weights_of(round)) as opened:
-            yield opened
+        if round is None:
+            opened = self.measuring_of(None)
+        else:
+            opened = self.measuring_of(self.model_of(round), self.weights_of(round))
+        with opened as measuring:
+            yield measuring
 
     @contextmanager
     def measuring_of(self, tuned: Path | None, weights: str | None = None) -> Iterator[Measuring]:
@@ -122,28 +131,62 @@ class Deps:
             tuned: a LoRA adapter, or all weights; None for the base.
             weights: hash of the tuned weights; computed where it is not given.
         """
-        is_adapter = tuned is not None and (tuned / "adapter_config.json").exists()
-        if tuned is None:
-            weights = self.source.digest
-        elif weights is None:
-            weights = weights_digest(tuned)
+        scorer = self.load_scorer(tuned)
+        try:
+            yield self.measuring_with(scorer, tuned, weights)
+        finally:
+            scorer.close()
+
+    @contextmanager
+    def comparing(self, round: int) -> Iterator["BaseThenTuned"]:
+        """Open the base model, to be followed by a round's; close what is open after."""
+        with self.comparing_of(self.model_of(round), self.weights_of(round)) as models:
+            yield models
+
+    @contextmanager
+    def comparing_of(self, tuned: Path, weights: str | None = None) -> Iterator["BaseThenTuned"]:
+        """Open the base model, to be followed by one made from it; arguments as `measuring_of`."""
+        models = BaseThenTuned(self, tuned, weights)
+        try:
+            yield models
+        finally:
+            models.close()
+
+    def load_scorer(self, tuned: Path | None) -> Scorer:
+        """Load the base model, or a model made from it; the caller closes it."""
+        adapter = tuned if tuned is not None and is_adapter(tuned) else None
         model = self.config.model
-        scorer = Scorer(
-            tuned if tuned is not None and not is_adapter else self.source.folder,
-            adapter=tuned if is_adapter else None,
+        return Scorer(
+            tuned if tuned is not None and adapter is None else self.source.folder,
+            adapter=adapter,
             dtype=self.dtype,
             device=self.device,
             template=model.template,
             max_length=model.max_length,
         )
+
+    def measuring_with(
+        self, scorer: Scorer, tuned: Path | None, weights: str | None = None
+    ) -> Measuring:
+        """Return the memory around an open scorer; other arguments as `measuring_of`."""
+        if tuned is None:
+            weights = self.source.digest
+        elif weights is None:
+            weights = weights_digest(tuned)
+        model = self.config.model
         parts = [self.source.digest, weights, self.dtype, self.device]
-        key = short_hash([*parts, model.template, model.max_length])
-        try:
-            yield Measuring(
-                scorer, key, scores=self.scores, facts=self.facts, should_stop=self.should_stop
-            )
-        finally:
-            scorer.close()
+        return Measuring(
+            scorer,
+            short_hash([*parts, model.template, model.max_length]),
+            scores=self.scores,
+            facts=self.facts,
+            should_stop=self.should_stop,
+            shared=self.shared if tuned is None else None,
+        )
+
+    def model_of(self, round: int) -> Path:
+        """Return the folder of a round's adapter or weights."""
+        return self.round_folder(round) / "model"
 
     def weights_of(self, round: int | None) -> str:
         """Return the hash of a round's trained weights."""
@@ -153,7 +196,38 @@ class Deps:
         """Release models and files."""
         if "chats" in self.__dict__:
             self.chats.close()
+        if "shared" in self.__dict__:
+            self.shared.close()
         self.database.close()
+
+
+class BaseThenTuned:
+    """Base model and tuned model, one after the other, as one of them is in memory at a time.
+
+    A LoRA adapter is merged into the base model's weights, which are loaded once.
+    """
+
+    def __init__(self, deps: Deps, tuned: Path, weights: str | None) -> None:
+        """Load the base model; arguments as in `Deps.measuring_of`."""
+        self._deps = deps
+        self._place = tuned
+        self._weights = weights
+        self._scorer = deps.load_scorer(None)
+        self.base = deps.measuring_with(self._scorer, None)
+
+    @cached_property
+    def tuned(self) -> Measuring:
+        """The tuned model. From here on `base` can't score any more."""
+        if is_adapter(self._place):
+            self._scorer = self._scorer.adapted(self._place)
+        else:
+            self._scorer.close()
+            self._scorer = self._deps.load_scorer(self._place)
+        return self._deps.measuring_with(self._scorer, self._place, self._weights)
+
+    def close(self) -> None:
+        """Free the memory of whichever is open."""
+        self._scorer.close()
 
 
 def open_run(

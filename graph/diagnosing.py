@@ -1,18 +1,18 @@
 """Diagnose: measure every sample with base and tuned model, map them, flag, and write it down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..agents.calibrating import calibrate_quality
+from ..agents.calibrating import ROW_ASKS, calibrate_quality
 from ..agents.diagnostician import Diagnosis, diagnose, fit_reference, reference_from
-from ..agents.measuring import Measuring, items_of
+from ..agents.measuring import Measuring
 from ..agents.signal_table import Signals, collect, table
 from ..core.measures import Ask, Measured
 from ..core.progress import Note
-from ..core.records import Axis, Sample
+from ..core.records import Axis
 from ..curation.plan import plan_refinement
 from ..curation.stop import should_stop
 from ..signals.clusters import ClusterMap, Match, find_clusters, match_clusters
@@ -20,10 +20,12 @@ from ..signals.density import Density, centre_and_normalise, density
 from ..signals.proof import Terms, loss_floor, median_quality, memorisation_offset
 from ..signals.quality import Calibration
 from ..stores.runs import write_json
-from ..stores.tables import read_signals, write_embeddings, write_signals
+from ..stores.samples import Version
+from ..stores.tables import read_embeddings, read_signals, write_embeddings, write_signals
 from ..stores.vectors import ChromaIndex
 from .deps import Deps
 from .evaluation import read_holdout, refresh_figures
+from .preparing import Samples
 from .reporting import advance_in
 from .state import LoopState
 
@@ -34,19 +36,22 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Write signals, embeddings and diagnosis of the round, and choose what to refine."""
     number, source = state["round"], state["source_round"]
     config = deps.config.signals
-    samples, held = list(deps.version(source)), list(deps.holdout())
+    samples, held = deps.version(source), deps.holdout()
     prefix = f"round.{source}"
-    with deps.measuring(None) as base:
-        on_base = base.measure(
+    with deps.comparing(source) as models:
+        on_base = models.base.measure(
             f"{prefix}.base",
-            items_of(samples),
+            samples,
             advance=advance_in(deps, "diagnose", number, "base losses"),
         )
-    with deps.measuring(source) as tuned:
+        tuned = models.tuned
         calibration, on_tuned = measure_tuned(deps, tuned, prefix, number, samples, held)
         held_quality = _held_quality(deps, tuned, prefix, number, held, calibration)
-    signals = collect(samples, on_base, on_tuned, calibration, one_model=False)
+        cost = scoring_cost(deps, tuned)
     folder = deps.round_folder(number)
+    embedded = write_vectors(tuned, folder, on_tuned, calibration)
+    signals = collect(samples, on_base, on_tuned, calibration, embedded, one_model=False)
+    del on_base, on_tuned
     near, clusters = map_vectors(deps, folder, f"round-{number}", signals)
     drift = _drift(deps, number, clusters)
 
@@ -85,6 +90,7 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
             "round": number,
             "source_round": source,
             **as_document(found, calibration, clusters, drift),
+            "scoring": cost,
             "proof": _proof_figures(deps, source, signals, calibration, found),
             "plan": plan.as_dict(),
         },
@@ -111,16 +117,11 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     )
     return {
         "stop": reason or ""
-    }, f"{flagged['samples']} of {len(samples)} samples flagged ({parts})"
+    }, f"{flagged['samples']} of {samples.rows} samples flagged ({parts})"
 
 
 def measure_tuned(
-    deps: Deps,
-    tuned: Measuring,
-    prefix: str,
-    number: int,
-    samples: Sequence[Sample],
-    held: Sequence[Sample],
+    deps: Deps, tuned: Measuring, prefix: str, number: int, samples: Samples, held: Samples
 ) -> tuple[Calibration, dict[str, Measured]]:
     """Calibrate quality first, then measure all samples with what earned a weight."""
     config = deps.config
@@ -136,28 +137,45 @@ def measure_tuned(
         )
     else:
         calibration = Calibration(False, "not among signals.axes", 0)
-    asks: frozenset[Ask] = calibration.asks | {"embedding"}
-    measured = tuned.measure(
-        f"{prefix}.tuned", items_of(samples), asks, advance_in(deps, "diagnose", number, "signals")
-    )
+    advance = advance_in(deps, "diagnose", number, "signals")
+    asks = _with_embedding(calibration)
+    measured = tuned.measure(f"{prefix}.tuned", samples, asks, advance, wider=ROW_ASKS)
     return calibration, measured
+
+
+def scoring_cost(deps: Deps, tuned: Measuring) -> dict[str, Any]:
+    """Return what scoring took in this process, and tell of batches that memory was too small for.
+
+    A resumed run counts what it did itself, not what was scored before.
+    """
+    cost = tuned.scorer.cost()
+    if cost["splits"]:
+        deps.report(Note(f"memory was too small for {cost['splits']} batches: they were split"))
+    return cost
+
+
+def write_vectors(
+    tuned: Measuring, folder: Path, measured: Iterable[str], calibration: Calibration
+) -> list[str]:
+    """Write `embeddings.parquet` in order of id; return whose embeddings these are."""
+    ids, raw = tuned.embeddings(sorted(measured), _with_embedding(calibration))
+    write_embeddings(folder / "embeddings.parquet", ids, raw)
+    return ids
 
 
 def map_vectors(
     deps: Deps, folder: Path, name: str, signals: Signals
 ) -> tuple[Density | None, ClusterMap | None]:
     """Index the embeddings, measure density and find clusters; None where there are too few."""
-    ids = [signals.ids[i] for i in signals.embedded]
-    raw = signals.vectors()
-    write_embeddings(folder / "embeddings.parquet", ids, raw)
+    ids, vectors = read_embeddings(folder / "embeddings.parquet")
     if len(ids) < FEWEST_VECTORS:
         return None, None
-    vectors = centre_and_normalise(raw)
+    vectors = centre_and_normalise(vectors)
     index = ChromaIndex(deps.folder / "vectors", name)
     try:
         index.clear()
         index.add(ids, vectors)
-        prompts = [signals.samples[i].prompt for i in signals.embedded]
+        prompts = signals.prompts[signals.embedded]
         near = density(ids, vectors, prompts, index.nearest, deps.config.signals.neighbours)
     finally:
         index.close()
@@ -189,22 +207,27 @@ def as_document(
     }
 
 
+def _with_embedding(calibration: Calibration) -> frozenset[Ask]:
+    return calibration.asks | {"embedding"}
+
+
 def _held_quality(
     deps: Deps,
     tuned: Measuring,
     prefix: str,
     number: int,
-    held: Sequence[Sample],
+    held: Version,
     calibration: Calibration,
 ) -> dict[str, float]:
     """Return the quality of the hold-out rows, so that broken ones are no measure of a round."""
-    if not calibration.on or not held:
+    if not calibration.on or not held.rows:
         return {}
     measured = tuned.measure(
         f"{prefix}.held",
-        items_of(held),
+        held,
         calibration.asks,
         advance_in(deps, "diagnose", number, "hold-out signals"),
+        wider=ROW_ASKS,
     )
     qualities = {name: calibration.probability(one) for name, one in measured.items()}
     return {name: quality for name, quality in qualities.items() if quality is not None}
@@ -236,10 +259,9 @@ def _drift(deps: Deps, number: int, clusters: ClusterMap | None) -> Match | None
     before = deps.round_folder(number - 1) / "signals.parquet"
     if clusters is None or number == 0 or not before.exists():
         return None
-    previous = {row["id"]: row["cluster"] for row in read_signals(before)}
-    return match_clusters(
-        {name: label for name, label in previous.items() if label is not None}, clusters.labels
-    )
+    rows = read_signals(before, columns=("id", "cluster"))
+    previous = {row["id"]: row["cluster"] for row in rows if row["cluster"] is not None}
+    return match_clusters(previous, clusters.labels)
 
 
 def _proof_figures(
@@ -256,7 +278,7 @@ def _proof_figures(
     scored = np.isfinite(signals.loss_tuned)
     if not scored.any():
         return None
-    calm = scored & np.array([name not in flagged for name in signals.ids])
+    calm = scored & np.array([name not in flagged for name in signals.ids], dtype=np.bool_)
     calm = calm if calm.any() else scored
     losses = signals.loss_tuned[calm]
     base, tuned = read_holdout(deps, 0, "base"), read_holdout(deps, source)

@@ -2,25 +2,35 @@
 
 from threading import Lock
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..agents.trainee_embedder import Score, TraineeEmbedder
 from ..checks.context import Embed
+from ..core.errors import ModelError
 from ..core.measures import Ask, Item, Measured
-from ..signals.density import Vectors, mean_vector
 from .deps import Deps
 
 TRAINEE = "trainee"
 
 
-def embedder_of(deps: Deps, score: Score, raw: Vectors) -> Embed:
+def embedder_of(deps: Deps, score: Score, mean: NDArray[np.float64] | None) -> Embed:
     """Return what `checks.embedder` names.
 
     Args:
         deps: the open run.
         score: of the round's model.
-        raw: float32[n, d], the round's embeddings as measured.
+        mean: float64[d], of the round's embeddings; None where no sample has one.
+
+    Raises:
+        ModelError: the trainee is to embed the checks' texts and embedded no sample.
     """
     if deps.config.checks.embedder == TRAINEE:
-        return TraineeEmbedder(score, mean_vector(raw))
+        if mean is None:
+            raise ModelError(
+                "checks.embedder: the trainee could embed no sample; name a sentence embedder"
+            )
+        return TraineeEmbedder(score, mean)
     return deps.embedder
 
 

@@ -10,7 +10,7 @@ from ..agents.evaluator import evaluate
 from ..core.progress import Note
 from ..curation.gate import best_round, judge
 from ..curation.stop import should_stop
-from ..stores.runs import write_text
+from ..stores.runs import write_pieces, write_text
 from ..training.job import StepPlan, TrainedModel, TrainingJob, train
 from .deps import Deps
 from .evaluation import gate_rows, refresh_figures, write_holdout
@@ -32,6 +32,10 @@ def train_round(deps: Deps, state: LoopState) -> Step:
     deps.facts.put(f"round.{number}.training", _figures(deps, made))
     for reason, count in sorted(made.skipped.items()):
         deps.report(Note(f"{count} rows are not trained on: {reason}"))
+    if not made.packed:
+        deps.report(
+            Note("rows are trained on one at a time: the model mixes those of one sequence")
+        )
     how = "reused, the data is the same" if made.reused else f"{made.peak_memory_mb} MB at most"
     loss = f"train loss {made.train_loss:.3f}"
     return {}, f"{made.rows} rows, {made.plan.max_steps} steps, {loss} ({how})"
@@ -127,10 +131,10 @@ def _job(deps: Deps, number: int) -> TrainingJob:
     rows = folder / "rows.jsonl"
     version = deps.version(number)
     lines = (
-        json.dumps({"id": sample.id, "messages": [m.as_dict() for m in sample.messages]})
+        json.dumps({"id": sample.id, "messages": [m.as_dict() for m in sample.messages]}) + "\n"
         for sample in version
     )
-    write_text(rows, "".join(line + "\n" for line in lines))
+    write_pieces(rows, lines)
     return TrainingJob(
         base=deps.source.folder,
         base_digest=deps.source.digest,
@@ -181,6 +185,7 @@ def _figures(deps: Deps, made: TrainedModel) -> dict[str, Any]:
         "steps": made.plan.max_steps,
         "rows_per_step": made.plan.rows_per_step,
         "tokens": made.tokens,
+        "packed": made.packed,
         "train_loss": made.train_loss,
         "seconds": made.seconds,
         "peak_memory_mb": made.peak_memory_mb,

@@ -6,6 +6,7 @@ from typing import Any
 from ..core.records import message_from
 from ..curation.merge import Outcome as Merged
 from ..curation.merge import merge
+from ..signals.density import mean_vector
 from ..stores.ledger import Outcome
 from ..stores.samples import write_version
 from ..stores.tables import read_embeddings, write_proposals
@@ -81,9 +82,10 @@ def _vectors(deps: Deps, state: LoopState, outcomes: list[Outcome]) -> dict[str,
 def _embed(deps: Deps, state: LoopState, prompts: list[str]) -> Any:
     if deps.config.checks.embedder != TRAINEE:
         return deps.embedder(prompts)
-    _, raw = read_embeddings(deps.round_folder(state["round"]) / "embeddings.parquet")
+    ids, raw = read_embeddings(deps.round_folder(state["round"]) / "embeddings.parquet")
+    mean = mean_vector(raw) if ids else None
     with deps.measuring(state["source_round"]) as tuned:
-        return embedder_of(deps, tuned.scorer.score, raw)(prompts)
+        return embedder_of(deps, tuned.scorer.score, mean)(prompts)
 
 
 def _rows(outcome: Outcome, final: Merged) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
 """Look before anything is trained or written: data, models, agents, embedder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..core.config import RunConfig
 from ..core.errors import ConfigError
@@ -10,7 +14,7 @@ from ..providers.embedders import embedder_source
 from ..providers.resolve import check_role, hosts
 from ..training.sources import check_model
 from .embedding import TRAINEE
-from .preparing import load_rows, select, split
+from .preparing import Staged, count_usable, select, split, staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,26 @@ def check(config: RunConfig) -> None:
         UsageError: the data or a model can't be used.
         ProviderError: a provider's package or key is missing.
     """
-    samples = select(load_rows(config).samples, config)
-    held = holdout_size(len(samples)) if config.evaluation.data is None else 0
-    _refuse_too_few(config, len(samples) - held)
     if config.evaluation.data is not None or config.evaluation.rows is not None:
         # Settings that can be refused; found out later, they would leave a folder of no use.
-        split(samples, config)
+        with _staged(config) as imported:
+            samples = select(imported.rows, config)
+            rows = len(samples)
+            split(samples, config)
+    else:
+        rows = count_usable(config)
+    held = holdout_size(rows) if config.evaluation.data is None else 0
+    _refuse_too_few(config, rows - held)
     check_models(config)
+
+
+@contextmanager
+def _staged(config: RunConfig) -> Iterator[Staged]:
+    with (
+        TemporaryDirectory(prefix="middo-") as scratch,
+        staged(config, Path(scratch) / "rows") as rows,
+    ):
+        yield rows
 
 
 def _refuse_too_few(config: RunConfig, rows: int) -> None:
@@ -88,10 +105,9 @@ def preflight(config: RunConfig) -> Preflight:
     """
     from ..training.device import pick_device, pick_dtype
 
-    imported = load_rows(config)
-    check_models(config)
-    samples = select(imported.samples, config)
-    training, held = split(samples, config)
+    with _staged(config) as imported:
+        check_models(config)
+        training, held = split(select(imported.rows, config), config)
     notes = []
     _refuse_too_few(config, len(training))
     if len(held) < 20:

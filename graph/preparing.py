@@ -1,58 +1,136 @@
-"""Prepare: import, quarantine, select, hold out, publish D_0."""
+"""Prepare: import, quarantine, select, hold out, publish D_0.
+
+The import is written to disk before anything is chosen from it: a limit needs the number of rows,
+the hold-out all their texts, and neither should need all of them in memory.
+"""
 
 import os
 import platform
 import random
-from collections.abc import Sequence
+import shutil
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ..core.config import RunConfig
 from ..core.progress import Note
-from ..core.records import Sample
+from ..core.records import Quarantined, Sample
 from ..curation.balance import assert_imported
 from ..curation.holdout import choose_holdout
-from ..formats.importing import Imported, import_data
+from ..formats.importing import import_data, stream_data
 from ..formats.quarantine import refuse_if_too_many, write_quarantine
-from ..stores.samples import write_version
+from ..stores.samples import Version, write_version
 from .deps import Deps
 from .state import LoopState
 
+STAGED = "imported.partial"
+"""Folder of an import until its rows are published; it is removed with the node's end."""
 
-def load_rows(config: RunConfig) -> Imported:
-    """Import the configured data.
+
+class Samples(Protocol):
+    """Samples that can be counted and streamed again and again."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield them, in the same order each time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An import on disk.
+
+    Attributes:
+        rows: the usable ones, in the order of the input.
+        quarantined: the others.
+        format: the form of the input.
+        total: rows of the input.
+    """
+
+    rows: Version
+    quarantined: list[Quarantined]
+    format: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Those of some samples whose ids were chosen, or were not, in their own order."""
+
+    rows: Samples
+    ids: Container[str]
+    count: int
+    inside: bool = True
+
+    def __len__(self) -> int:
+        """Return how many were chosen."""
+        return self.count
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Stream them."""
+        return (sample for sample in self.rows if (sample.id in self.ids) == self.inside)
+
+
+@contextmanager
+def staged(config: RunConfig, folder: Path) -> Iterator[Staged]:
+    """Import the configured data into a folder that is there as long as the context.
 
     Raises:
         DataError: the file can't be used, or more of its rows than `data.max_quarantined`.
     """
-    imported = import_data(config.data.path, config.data.format)
-    refuse_if_too_many(imported, config.data.max_quarantined)
-    return imported
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    try:
+        found = stream_data(config.data.path, config.data.format)
+        write_version(folder, found, parent=None, made_by={"step": "stage"})
+        refuse_if_too_many(found, config.data.max_quarantined)
+        yield Staged(Version(folder), found.quarantined, found.format, found.total)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def select(samples: Sequence[Sample], config: RunConfig) -> list[Sample]:
+def count_usable(config: RunConfig) -> int:
+    """Return how many rows of the configured data would be selected; nothing is kept.
+
+    Raises:
+        DataError: as `staged`.
+    """
+    found = stream_data(config.data.path, config.data.format)
+    rows = sum(1 for _ in found)
+    refuse_if_too_many(found, config.data.max_quarantined)
+    return rows if config.data.limit is None else min(rows, config.data.limit)
+
+
+def select(samples: Samples, config: RunConfig) -> Samples:
     """Return a seeded random `data.limit` of the rows, in their own order."""
     limit = config.data.limit
     if limit is None or limit >= len(samples):
-        return list(samples)
-    chosen = sorted(random.Random(config.seed).sample(range(len(samples)), limit))
-    return [samples[index] for index in chosen]
+        return samples
+    chosen = set(random.Random(config.seed).sample(range(len(samples)), limit))
+    ids = frozenset(sample.id for index, sample in enumerate(samples) if index in chosen)
+    return Chosen(samples, ids, limit)
 
 
-def split(samples: list[Sample], config: RunConfig) -> tuple[list[Sample], list[Sample]]:
+def split(samples: Samples, config: RunConfig) -> tuple[Samples, Samples]:
     """Return training rows and hold-out rows; the latter come from `evaluation.data` if set."""
     if config.evaluation.data is not None:
         imported = import_data(config.evaluation.data)
         refuse_if_too_many(imported, config.data.max_quarantined)
-        held = list(imported.samples)
+        held = imported.samples
         rows = config.evaluation.rows
         if rows is not None and rows < len(held):
             picks = sorted(random.Random(config.seed).sample(range(len(held)), rows))
             held = [held[index] for index in picks]
         return samples, held
-    triples = [(sample.id, sample.prompt, sample.answer) for sample in samples]
+    triples = ((sample.id, sample.prompt, sample.answer) for sample in samples)
     ids = choose_holdout(triples, config.evaluation.rows, config.seed)
-    return [s for s in samples if s.id not in ids], [s for s in samples if s.id in ids]
+    training = Chosen(samples, ids, len(samples) - len(ids), inside=False)
+    return training, Chosen(samples, ids, len(ids))
 
 
 def machine(deps: Deps) -> dict[str, Any]:
@@ -68,26 +146,18 @@ def machine(deps: Deps) -> dict[str, Any]:
 
 def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Publish the first data set and the hold-out."""
+    with staged(deps.config, deps.folder / STAGED) as imported:
+        summary = _publish(deps, imported)
+    return {"round": 0, "source_round": 0, "stop": ""}, summary
+
+
+def _publish(deps: Deps, imported: Staged) -> str:
     config = deps.config
-    imported = load_rows(config)
-    samples = select(imported.samples, config)
+    samples = select(imported.rows, config)
     training, held = split(samples, config)
     elsewhere = config.evaluation.data
-    counts = {
-        "imported": imported.total,
-        "holdout": len(held) if elsewhere is None else 0,
-        "quarantined": len(imported.quarantined),
-        "not_selected": len(imported.samples) - len(samples),
-    }
-    assert_imported(
-        imported=imported.total,
-        rows=len(training),
-        holdout=counts["holdout"],
-        quarantined=counts["quarantined"],
-        not_selected=counts["not_selected"],
-    )
     write_quarantine(imported.quarantined, deps.folder / "quarantine.jsonl")
-    write_version(
+    apart = write_version(
         deps.folder / "holdout", held, parent=None, made_by={"step": "holdout", "seed": config.seed}
     )
     manifest = write_version(
@@ -95,6 +165,19 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         training,
         parent=None,
         made_by={"step": "import", "path": config.data.path, "format": imported.format},
+    )
+    counts = {
+        "imported": imported.total,
+        "holdout": apart.rows if elsewhere is None else 0,
+        "quarantined": len(imported.quarantined),
+        "not_selected": len(imported.rows) - len(samples),
+    }
+    assert_imported(
+        imported=imported.total,
+        rows=manifest.rows,
+        holdout=counts["holdout"],
+        quarantined=counts["quarantined"],
+        not_selected=counts["not_selected"],
     )
     deps.facts.put("machine", machine(deps))
     deps.facts.put("data", {**counts, "format": imported.format})
@@ -109,13 +192,14 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
             )
         )
     summary = (
-        f"{imported.total} rows ({imported.format}): {len(training)} to train on,"
+        f"{imported.total} rows ({imported.format}): {manifest.rows} to train on,"
         f" {counts['holdout']} held out, {counts['quarantined']} quarantined,"
         f" {counts['not_selected']} not selected"
     )
     if elsewhere is not None:
-        summary += f"; {len(held)} rows of {elsewhere} to evaluate on"
-        both = len({sample.messages for sample in held} & {sample.messages for sample in training})
+        summary += f"; {apart.rows} rows of {elsewhere} to evaluate on"
+        evaluated = {sample.messages for sample in held}
+        both = len(evaluated & {row.messages for row in training if row.messages in evaluated})
         if both:
             deps.report(
                 Note(
@@ -123,4 +207,4 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
                     " not learning; take them out of one of the two files"
                 )
             )
-    return {"round": 0, "source_round": 0, "stop": ""}, summary
+    return summary

@@ -9,9 +9,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -24,7 +24,7 @@ from ..core.progress import Report, silent
 from ..formats.configuration import dump_config, load_config
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
-from ..stores.runs import RUN_JSON, read_run, write_run, write_text
+from ..stores.runs import RUN_JSON, make_folder, read_run, write_run, write_text
 from .state import LoopState
 
 CONFIG = "config.yaml"
@@ -49,7 +49,7 @@ def run(
     from .preflight import check
 
     check(config)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with run_lock(folder):
         write_text(folder / CONFIG, dump_config(config))
         write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
@@ -119,17 +119,25 @@ def _run_loop(deps: Any) -> None:
 
 
 async def _loop(deps: Any) -> None:
+    async with opened_graph(deps) as (graph, thread):
+        begun = (await graph.aget_state(thread)).values
+        start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
+        await graph.ainvoke(start, thread, durability="sync")
+
+
+@asynccontextmanager
+async def opened_graph(deps: Any) -> AsyncIterator[tuple[Any, Any]]:
+    """Open the compiled loop over a run folder's checkpoints, with the thread to invoke it on."""
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     from .build import build_graph
+    from .threads import use_threads
 
+    use_threads(deps.config.refinement.concurrency)
     async with AsyncSqliteSaver.from_conn_string(str(deps.folder / "checkpoints.db")) as saver:
-        graph = build_graph(deps, saver)
         thread: RunnableConfig = {"configurable": {"thread_id": "run"}, "recursion_limit": 10_000}
-        begun = (await graph.aget_state(thread)).values
-        start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
-        await graph.ainvoke(start, thread, durability="sync")
+        yield build_graph(deps, saver), thread
 
 
 def _status(error: BaseException) -> str:

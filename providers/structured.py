@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic
 
 from langchain_core.language_models import BaseChatModel
@@ -125,6 +126,17 @@ async def ask(
     raise gone(f"no usable {schema.__name__} after a repair turn: {problem}")
 
 
+def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a model, a fresh one: SDKs write into what they are given."""
+    plain: dict[str, Any] = json.loads(_schema_text(schema))
+    return plain
+
+
+@cache
+def _schema_text(schema: type[BaseModel]) -> str:
+    return json.dumps(schema.model_json_schema())  # takes pydantic longer than a local call
+
+
 async def _climb(
     model: BaseChatModel,
     turns: list[BaseMessage],
@@ -187,7 +199,7 @@ async def _send(
 async def _invoke(
     model: BaseChatModel, turns: list[BaseMessage], schema: type[BaseModel], method: str
 ) -> AIMessage:
-    plain = schema.model_json_schema()
+    plain = json_schema(schema)
     if method == "json_schema":
         if type(model).with_structured_output is not BaseChatModel.with_structured_output:
             # A dict, not the class: some SDKs would check, and raise, in a place of their own.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.measures import Ask, Measured
 from .classifiers import Block, Classifiers, OutOfFold, cross_fit, fit_classifiers, fit_odds
 from .features import LIKELIHOODS, RATING_SIGNALS, features, log_length
-from .quality import Calibration, KindReport, soundness
+from .quality import Calibration, KindReport, soundness, together
 from .roc import auc, auc_resampled, draw_counts
 
 Floats = NDArray[np.float64]
@@ -22,7 +22,14 @@ FEWEST_ROWS = 24
 FEWEST_CONTROLS = 12
 COUNTS_ABOVE = 0.6
 REFITS = 40
-ASKS: frozenset[Ask] = frozenset({"alone", "reverse"})
+ASKS: frozenset[Ask] = frozenset({"alone"})
+"""What the signals that are always used need."""
+OPTIONAL: tuple[tuple[Ask, tuple[str, ...]], ...] = (
+    ("reverse", ("recoverability",)),
+    ("ratings", RATING_SIGNALS),
+)
+"""Signals that have to earn their cost: the prompt after the answer is about as many tokens as the
+conversation itself, and so are six questions."""
 
 
 def calibrate(
@@ -30,16 +37,16 @@ def calibrate(
 ) -> Calibration:
     """Calibrate quality on real rows and their controls.
 
-    The ratings are kept only where they raise the mean out-of-fold AUC over the kinds that count
-    by more than twice that difference's standard error (bootstrap over rows, the same resamples
-    for both): they are nearly half of the scoring cost.
+    Recoverability and ratings are each kept only where they raise the mean out-of-fold AUC over the
+    kinds that count by more than twice that difference's standard error (bootstrap over rows, the
+    same resamples for both).
 
     `standard_error` is that of a row's quality by refitting: the classifiers are fitted again on
     40 bootstrap resamples of the rows, and the standard deviation of each real row's quality over
     them is averaged.
 
     Args:
-        real: row id -> measurement, with `alone` and `reverse` asked, and `ratings` if wanted.
+        real: row id -> measurement, with `alone` asked, and `reverse` and `ratings` if wanted.
         controls: kind -> row id -> measurement of that control, with the same asks.
         seed: of the run.
     """
@@ -52,18 +59,16 @@ def calibrate(
     if len(usable) < FEWEST_ROWS:
         reason = f"fewer than {FEWEST_ROWS} rows with answers that can be calibrated on"
         return Calibration(False, reason, len(usable))
-    rated = all(features(one, RATING_SIGNALS) is not None for one in usable.values())
     counts = draw_counts(len(usable), np.random.default_rng([seed, 3]))
-
-    plain = _Trial(usable, controls, signals, ASKS, seed)
-    ratings = None
-    chosen = plain
-    if rated:
-        with_ratings: frozenset[Ask] = ASKS | {"ratings"}
-        full = _Trial(usable, controls, (*signals, *RATING_SIGNALS), with_ratings, seed)
-        ratings = _compare(plain, full, counts)
-        chosen = full if ratings["kept"] else plain
-    return _report(chosen, counts, seed, ratings)
+    chosen = _Trial(usable, controls, signals, ASKS, seed)
+    trials: dict[str, dict[str, Any]] = {}
+    for ask, extra in OPTIONAL:
+        if any(features(one, extra) is None for one in usable.values()):
+            continue
+        wider = _Trial(usable, controls, (*chosen.signals, *extra), chosen.asks | {ask}, seed)
+        trials[ask] = _compare(chosen, wider, counts)
+        chosen = wider if trials[ask]["kept"] else chosen
+    return _report(chosen, counts, seed, trials)
 
 
 class _Trial:
@@ -123,7 +128,7 @@ def _compare(plain: _Trial, full: _Trial, counts: Floats) -> dict[str, Any]:
 
 
 def _report(
-    trial: _Trial, counts: Floats, seed: int, ratings: dict[str, Any] | None
+    trial: _Trial, counts: Floats, seed: int, trials: dict[str, dict[str, Any]]
 ) -> Calibration:
     fitted = fit_classifiers(trial.real, trial.controls)
     kinds = tuple(_kind_report(trial, fitted, kind, counts) for kind in trial.controls)
@@ -132,13 +137,14 @@ def _report(
     if not counting:
         reason = "no kind of broken answer is told from real ones by this model"
         return Calibration(
-            False, reason, rows, frozenset(), trial.signals, kinds, fitted.scale, ratings=ratings
+            False, reason, rows, frozenset(), trial.signals, kinds, fitted.scale, trials=trials
         )
-    sound = _largest([trial.unseen.real[kind] for kind in counting])
-    broken = np.concatenate(
-        [_largest([trial.unseen.controls[kind, of] for kind in counting]) for of in counting]
-    )
-    slope, intercept = fit_odds(sound, broken[np.isfinite(broken)])
+    sound = together([trial.unseen.real[kind] for kind in counting])
+    broken = []
+    for of in counting:
+        present = np.isfinite(trial.unseen.controls[of, of])
+        broken.append(together([trial.unseen.controls[kind, of][present] for kind in counting]))
+    slope, intercept = fit_odds(sound, np.concatenate(broken))
     error = _standard_error(trial, counting, slope, intercept, seed)
     return Calibration(
         True,
@@ -151,7 +157,7 @@ def _report(
         slope,
         intercept,
         error,
-        ratings,
+        trials,
     )
 
 
@@ -190,10 +196,6 @@ def _standard_error(
         refitted = fit_classifiers(
             trial.real.take(drawn), {kind: trial.controls[kind].take(drawn) for kind in counting}
         )
-        odds = _largest([refitted.logits(kind, trial.real) for kind in counting])
+        odds = together([refitted.logits(kind, trial.real) for kind in counting])
         qualities.append(soundness(odds, slope, intercept))
     return round(float(np.std(qualities, axis=0).mean()), 4)
-
-
-def _largest(odds: list[Floats]) -> Floats:
-    return np.asarray(np.max(odds, axis=0))

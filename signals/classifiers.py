@@ -103,13 +103,13 @@ def cross_fit(real: Block, controls: Mapping[str, Block], seed: int) -> OutOfFol
 
 
 def fit_odds(sound: Floats, broken: Floats) -> tuple[float, float]:
-    """Fit slope and intercept that turn the largest log odds of several kinds into calibrated ones.
+    """Fit slope and intercept that turn the summed odds of several kinds into calibrated ones.
 
-    The largest of several is too high even for sound rows; a logistic regression on it (Platt
+    A sum over several kinds is too high even for sound rows; a logistic regression on it (Platt
     1999), sound and broken rows weighing the same in total, undoes that.
 
     Args:
-        sound: float64[n], largest out-of-fold log odds of real rows.
+        sound: float64[n], log of the summed out-of-fold odds of real rows.
         broken: float64[m], the same of controls.
     """
     (slope,), intercept = fit_logistic(sound[:, None], broken[:, None])

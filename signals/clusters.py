@@ -2,12 +2,16 @@
 
 The map informs, it decides nothing. HDBSCAN is asked first, on the first principal components,
 since density estimates mean little in hundreds of dimensions; where it finds fewer than two
-clusters or leaves most rows outside, and for large sets, where it would take minutes, k-means.
+clusters or leaves most rows outside, k-means.
+
+HDBSCAN's time grows with the square of the rows, so that of a large set it sees a seeded sample.
+Every other row then goes with the sampled row that is nearest to it: into its cluster, or into none
+where that row is in none, or is much farther away than members of its cluster are from one another.
 """
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -18,11 +22,16 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 Labels = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
+Floats = NDArray[np.float64]
+Method = Literal["hdbscan", "kmeans", "single"]
+
 NOISE = -1
-MOST_HDBSCAN_ROWS = 10_000
+SAMPLED_ROWS = 4_000
 COMPONENTS = 20
 FEWEST_ROWS = 8
 MOST_CLUSTERS = 50
+BLOCK = 1_000
+REACH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +59,20 @@ class ClusterMap:
         labels: sample id -> label; `NOISE` for samples in no cluster.
         clusters: largest first.
         method: what found them; `single` for sets too small to split.
+        sampled: rows that it saw; all of them unless the set is large.
     """
 
     labels: dict[str, int]
     clusters: tuple[Cluster, ...]
-    method: Literal["hdbscan", "kmeans", "single"]
+    method: Method
+    sampled: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return method, number of samples in no cluster and the table as JSON types."""
+        """Return method, counts and the table of clusters as JSON types."""
         return {
             "method": self.method,
+            "rows": len(self.labels),
+            "sampled": self.sampled,
             "noise": sum(label == NOISE for label in self.labels.values()),
             "clusters": [asdict(cluster) for cluster in self.clusters],
         }
@@ -72,20 +85,17 @@ def find_clusters(
 
     Labels are numbered by size, then by smallest member id, so equal input gives equal labels.
     """
-    raw, method = _labels(vectors, seed)
-    members: dict[int, list[int]] = {}
-    for row, label in enumerate(raw.tolist()):
-        members.setdefault(label, []).append(row)
-    members.pop(NOISE, None)
-    ordered = sorted(members.values(), key=lambda rows: (-len(rows), min(ids[r] for r in rows)))
+    raw, method, sampled = _labels(vectors, seed)
+    members = [np.flatnonzero(raw == label) for label in np.unique(raw[raw != NOISE])]
+    members.sort(key=lambda rows: (-len(rows), min(ids[row] for row in rows.tolist())))
     labels = dict.fromkeys(ids, NOISE)
-    for label, rows in enumerate(ordered):
-        labels.update({ids[row]: label for row in rows})
+    for label, rows in enumerate(members):
+        labels.update((ids[row], label) for row in rows.tolist())
     clusters = tuple(
         Cluster(label, len(rows), _medoid(rows, ids, vectors), _mean(densities[rows]))
-        for label, rows in enumerate(ordered)
+        for label, rows in enumerate(members)
     )
-    return ClusterMap(labels, clusters, method)
+    return ClusterMap(labels, clusters, method, sampled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,33 +139,92 @@ def match_clusters(previous: Mapping[str, int], current: Mapping[str, int]) -> M
     return Match(matched, len(common), round(1 - stayed / len(common), 4))
 
 
-def _labels(vectors: Vectors, seed: int) -> tuple[Labels, Literal["hdbscan", "kmeans", "single"]]:
-    # scikit-learn takes a second to import and only a diagnosis needs it.
-    from sklearn.cluster import HDBSCAN, KMeans
-    from sklearn.decomposition import PCA
-    from sklearn.exceptions import ConvergenceWarning
-
+def _labels(vectors: Vectors, seed: int) -> tuple[Labels, Method, int]:
     rows = len(vectors)
     if rows < FEWEST_ROWS or not np.ptp(vectors, axis=0).any():
-        return np.zeros(rows, dtype=np.int64), "single"
-    if rows <= MOST_HDBSCAN_ROWS:
-        components = min(COMPONENTS, vectors.shape[1], rows - 1)
-        reduced = PCA(components, svd_solver="full").fit_transform(vectors.astype(np.float64))
-        found = HDBSCAN(min_cluster_size=max(5, rows // 100), copy=True).fit_predict(reduced)
-        if len(set(found.tolist()) - {NOISE}) >= 2 and np.mean(found == NOISE) <= 0.5:
-            return found.astype(np.int64), "hdbscan"
-    count = int(np.clip(round((rows / 2) ** 0.5), 2, MOST_CLUSTERS))
+        return np.zeros(rows, dtype=np.int64), "single", rows
+    seen = np.arange(rows)
+    if rows > SAMPLED_ROWS:
+        drawn = np.random.default_rng([seed, 3]).choice(rows, SAMPLED_ROWS, replace=False)
+        seen = np.sort(drawn)
+    if (found := _by_density(vectors, seen)) is not None:
+        return found, "hdbscan", len(seen)
+    return _by_centres(vectors, seen, seed), "kmeans", len(seen)
+
+
+def _by_density(vectors: Vectors, seen: Labels) -> Labels | None:
+    """Return the clusters that HDBSCAN finds among the rows `seen`, spread to all rows."""
+    # scikit-learn takes a second to import and only a diagnosis needs it.
+    from sklearn.cluster import HDBSCAN
+    from sklearn.decomposition import PCA
+
+    components = min(COMPONENTS, vectors.shape[1], len(seen) - 1)
+    axes = PCA(components, svd_solver="full").fit(vectors[seen].astype(np.float64))
+    reduced = np.concatenate(
+        [axes.transform(block.astype(np.float64)) for block in _blocks(vectors)]
+    )
+    smallest = max(5, len(seen) // 100)
+    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(reduced[seen])
+    if len(set(found.tolist()) - {NOISE}) < 2 or np.mean(found == NOISE) > 0.5:
+        return None
+    if len(seen) == len(vectors):
+        return np.asarray(found, dtype=np.int64)
+    return _spread(reduced, seen, found)
+
+
+def _spread(reduced: Floats, seen: Labels, found: Labels) -> Labels:
+    """Give every row the label of the nearest one seen, unless that one is too far away.
+
+    A cluster reaches `REACH` times as far from a member as its members, in the median, lie from
+    their nearest fellows. (The largest of these distances would not do: HDBSCAN counts outliers as
+    members.)
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    reach = {NOISE: np.inf}
+    for label in np.unique(found[found != NOISE]).tolist():
+        members = reduced[seen[found == label]]
+        distances, _ = NearestNeighbors(n_neighbors=1).fit(members).kneighbors()
+        reach[label] = REACH * float(np.median(distances))
+    search = NearestNeighbors(n_neighbors=1).fit(reduced[seen])
+    labels = []
+    for block in _blocks(reduced):
+        distances, nearest = search.kneighbors(block)
+        near = found[nearest[:, 0]]
+        far = distances[:, 0] > np.array([reach[label] for label in near.tolist()])
+        labels.append(np.where(far, NOISE, near))
+    spread = np.concatenate(labels).astype(np.int64)
+    spread[seen] = found
+    return spread
+
+
+def _by_centres(vectors: Vectors, seen: Labels, seed: int) -> Labels:
+    """Return k-means clusters, their centres fitted to the rows `seen`."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    count = int(np.clip(round((len(vectors) / 2) ** 0.5), 2, MOST_CLUSTERS))
     with warnings.catch_warnings():
         # Fewer distinct rows than clusters: the surplus clusters stay empty, which is no harm.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(count, n_init=1, max_iter=100, random_state=seed).fit_predict(vectors)
-    return found.astype(np.int64), "kmeans"
+        fitted = KMeans(count, n_init=1, max_iter=100, random_state=seed).fit(vectors[seen])
+    return np.concatenate([fitted.predict(block) for block in _blocks(vectors)]).astype(np.int64)
 
 
-def _medoid(rows: Sequence[int], ids: Sequence[str], vectors: Vectors) -> str:
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(array), BLOCK):
+        yield array[start : start + BLOCK]
+
+
+def _medoid(rows: Labels, ids: Sequence[str], vectors: Vectors) -> str:
     # For unit vectors the mean similarity to all members is the product with their mean.
-    near = np.round(vectors[rows] @ vectors[rows].mean(axis=0), 6)
-    return min(zip((-near).tolist(), (ids[row] for row in rows), strict=True))[1]
+    mean = np.zeros(vectors.shape[1])
+    for block in _blocks(rows):
+        mean += vectors[block].sum(axis=0, dtype=np.float64) / len(rows)
+    near = np.concatenate([vectors[block] @ mean for block in _blocks(rows)])
+    rounded = np.round(near, 6)
+    nearest: list[int] = rows[rounded == rounded.max()].tolist()
+    return min(ids[row] for row in nearest)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -1,9 +1,7 @@
 """Density: how close a sample lies to its nearest others in the tuned model's own space.
 
 Vectors are centred on the data set's mean before they are normalised: a language model's hidden
-states share one large direction, and without centring every pair looks alike. An index proposes
-candidates; they are ranked again from the vectors themselves, ties by id, so that an approximate
-index gives the same neighbours in every run.
+states share one large direction, and without centring every pair looks alike.
 
 Copies count once. Two samples are copies where their prompts read the same (case and white space
 aside) or their similarity is above 0.98. A sample's own copies are not its neighbours, and of
@@ -11,20 +9,25 @@ neighbours that are copies of each other only the nearest is taken: a row that s
 times is still alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .neighbours import BLOCK_PAIRS, DECIMALS, NONE, Neighbourhood
+
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 Nearest = Callable[[Vectors, int], tuple[list[list[str]], Vectors]]
 """`VectorIndex.nearest`: (vectors float32[m, d], count) -> (ids, cosine similarities)."""
 
-COPY = 0.98
-DECIMALS = 4
-BLOCK = 256
+BLOCK = 4096
+MANY = 16
+"""How many times more candidates are asked for where too many of the first are copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ def mean_vector(vectors: Vectors) -> Floats:
     Raises:
         ValueError: no vectors, or one that is not finite.
     """
-    if not len(vectors) or not np.isfinite(vectors).all():
+    mean = vectors.mean(axis=0, dtype=np.float64) if len(vectors) else np.array([np.nan])
+    if not np.isfinite(mean).all():
         raise ValueError(f"mean_vector: {len(vectors)} vectors, all must be finite; leave out NaN")
-    return np.asarray(vectors.mean(axis=0, dtype=np.float64))
+    return np.asarray(mean)
 
 
 def centre_and_normalise(vectors: Vectors, mean: Floats | None = None) -> Vectors:
@@ -66,61 +70,59 @@ def centre_and_normalise(vectors: Vectors, mean: Floats | None = None) -> Vector
     Raises:
         ValueError: no vectors, or one that is not finite.
     """
-    centred = vectors - (mean_vector(vectors) if mean is None else mean)
-    if not np.isfinite(centred).all():
-        raise ValueError("centre_and_normalise: a vector is not finite; leave out unscored rows")
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(lengths > 1e-9, lengths, np.inf), dtype=np.float32)
+    mean = mean_vector(vectors) if mean is None else mean
+    unit = np.empty(vectors.shape, dtype=np.float32)
+    for start in range(0, len(vectors), BLOCK):
+        centred = vectors[start : start + BLOCK] - mean
+        if not np.isfinite(centred).all():
+            raise ValueError(
+                "centre_and_normalise: a vector is not finite; leave unscored rows out"
+            )
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        unit[start : start + BLOCK] = centred / np.where(lengths > 1e-9, lengths, np.inf)
+    return unit
 
 
-def exact_neighbours(
-    ids: Sequence[str], vectors: Vectors, candidates: Sequence[Sequence[str]]
-) -> list[list[tuple[str, float]]]:
-    """Rank each sample's candidates by exact similarity, ties by id; the sample itself is dropped.
-
-    Args:
-        ids: n ids.
-        vectors: float32[n, d], unit length, in the order of `ids`.
-        candidates: n lists of ids, from an index.
-
-    Returns:
-        n lists of (id, cosine similarity of 4 decimals), nearest first.
-    """
-    position = {name: row for row, name in enumerate(ids)}
-    return [
-        _ranked(row, [position[name] for name in names], ids, vectors)
-        for row, names in enumerate(candidates)
-    ]
+def prompt_hash(prompt: str) -> int:
+    """Return 64 bits that are equal for prompts that read the same, case and white space aside."""
+    text = " ".join(prompt.casefold().split())
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
 
 
 def density(
-    ids: Sequence[str], vectors: Vectors, prompts: Sequence[str], nearest: Nearest, n: int = 2
+    ids: Sequence[str], vectors: Vectors, prompts: Hashes, nearest: Nearest, n: int = 2
 ) -> Density:
     """Measure s(x), the mean similarity of each sample to its n nearest others.
 
-    Rows with more copies than the index was asked for are searched in full.
+    Rows that have more copies than the index was asked for are looked up among more candidates,
+    and those that even then lack neighbours are compared with every other row.
 
     Args:
         ids: one id per sample.
         vectors: float32[n_samples, d] from `centre_and_normalise`, in the order of `ids`.
-        prompts: prompt texts in the order of `ids`; equal ones are copies.
+        prompts: uint64[n_samples], `prompt_hash` of each prompt; equal ones are copies.
         nearest: search in an index that holds exactly these vectors.
         n: neighbours to average; fewer where there are fewer others.
     """
-    texts = [" ".join(prompt.casefold().split()) for prompt in prompts]
+    rows, first = len(ids), 4 * n + 8
     position = {name: row for row, name in enumerate(ids)}
-    asked = min(len(ids), 4 * n + 8)
-    found, _ = nearest(vectors, asked)
-    neighbours: list[tuple[str, ...]] = []
-    similarities: list[tuple[float, ...]] = []
-    for row, ranking in enumerate(exact_neighbours(ids, vectors, found)):
-        chosen = _distinct(row, ranking, n, vectors, texts, position)
-        if len(chosen) < n and asked < len(ids):
-            chosen = _distinct(row, _all_ranked(row, ids, vectors), n, vectors, texts, position)
-        neighbours.append(tuple(name for name, _ in chosen))
-        similarities.append(tuple(similarity for _, similarity in chosen))
-    means = [float(np.mean(values)) if values else np.nan for values in similarities]
-    return Density(np.round(np.array(means), DECIMALS), neighbours, similarities)
+    space = Neighbourhood(ids, vectors, prompts)
+    chosen = np.full((rows, n), NONE, dtype=np.int64)
+    near = np.full((rows, n), np.nan)
+    todo = np.arange(rows)
+    for count in (min(rows, first), min(rows, MANY * first)):
+        size = max(1, BLOCK_PAIRS // count)
+        for start in range(0, todo.size, size):
+            block = todo[start : start + size]
+            names, _ = nearest(vectors[block], count)
+            candidates = _positions(names, position, count)
+            chosen[block], near[block] = space.pick(block, candidates, n)
+        # Where the index was asked for everything, there is nothing more to be found.
+        todo = todo[(chosen[todo] == NONE).any(axis=1)] if count < rows else todo[:0]
+    if todo.size:
+        chosen[todo], near[todo] = space.search(todo, n)
+    return _density(ids, chosen, near)
 
 
 def density_with(similarities: Sequence[float], similarity: float, n: int = 2) -> float:
@@ -135,44 +137,23 @@ def density_with(similarities: Sequence[float], similarity: float, n: int = 2) -
     return round(float(np.mean(nearest)), DECIMALS)
 
 
-def _ranked(
-    row: int, others: Sequence[int], ids: Sequence[str], vectors: Vectors
-) -> list[tuple[str, float]]:
-    picked = [other for other in others if other != row]
-    near = vectors[picked].astype(np.float64) @ vectors[row].astype(np.float64)
-    pairs = [(ids[i], round(float(s), DECIMALS)) for i, s in zip(picked, near, strict=True)]
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+def _positions(names: Sequence[Sequence[str]], position: dict[str, int], count: int) -> Integers:
+    found = np.full((len(names), count), NONE, dtype=np.int64)
+    for row, line in enumerate(names):
+        found[row, : len(line)] = [position[name] for name in line]
+    return found
 
 
-def _all_ranked(row: int, ids: Sequence[str], vectors: Vectors) -> Iterable[tuple[str, float]]:
-    """Yield every other sample, nearest first, exact within blocks of the float32 order."""
-    order = np.argsort(-(vectors @ vectors[row]), kind="stable")
-    for start in range(0, len(order), BLOCK):
-        yield from _ranked(row, order[start : start + BLOCK].tolist(), ids, vectors)
-
-
-def _distinct(
-    row: int,
-    ranking: Iterable[tuple[str, float]],
-    n: int,
-    vectors: Vectors,
-    texts: Sequence[str],
-    position: dict[str, int],
-) -> list[tuple[str, float]]:
-    """Return the n nearest that are copies neither of the sample nor of one another."""
-    chosen: list[tuple[str, float]] = []
-    taken: list[int] = []
-    for name, similarity in ranking:
-        other = position[name]
-        if similarity > COPY or texts[other] == texts[row]:
-            continue
-        if any(
-            texts[other] == texts[mate] or float(vectors[other] @ vectors[mate]) > COPY
-            for mate in taken
-        ):
-            continue
-        chosen.append((name, similarity))
-        taken.append(other)
-        if len(chosen) == n:
-            break
-    return chosen
+def _density(ids: Sequence[str], chosen: Integers, near: Floats) -> Density:
+    there = chosen != NONE
+    counts = there.sum(axis=1)
+    sums = np.where(there, near, 0.0).sum(axis=1)
+    values: Floats = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    # Chosen ones stand first, so that a row's count says where they end.
+    pairs = zip(chosen.tolist(), near.tolist(), counts.tolist(), strict=True)
+    neighbours: list[tuple[str, ...]] = []
+    similarities: list[tuple[float, ...]] = []
+    for places, values_of_row, count in pairs:
+        neighbours.append(tuple(ids[place] for place in places[:count]))
+        similarities.append(tuple(values_of_row[:count]))
+    return Density(np.asarray(np.round(values, DECIMALS)), neighbours, similarities)

@@ -18,8 +18,9 @@ from ..core.measures import RATINGS, Measured
 
 Floats = NDArray[np.float64]
 
-LIKELIHOODS = ("loss", "end", "late", "gain", "recoverability")
-RATING_SIGNALS = (*RATINGS, "rating_mass")
+LIKELIHOODS = ("loss", "end", "peak", "copied", "looped", "gain", "opening")
+RATING_SIGNALS = (*RATINGS[3:], "rating_mass")
+"""Those of the answer: controls change no prompt, so its ratings can't tell."""
 SHRINKAGE = 1.0
 """Ridge on the slopes over log length, in squared log units."""
 

@@ -2,8 +2,8 @@
 
 Real answers are set against control answers made from them (`signals.controls`), per kind of
 control. A kind counts where its classifier finds unseen controls: the lower 95 % bound of its
-out-of-fold area under the ROC curve is above 0.6. Quality is 1 − the largest calibrated
-probability over the kinds that count.
+out-of-fold area under the ROC curve is above 0.6. Quality is 1 − the probability of being broken in
+any of the ways that count: the odds of the kinds are added, and the sum is calibrated.
 
 The probability is at even odds: as if a row were as likely to be broken in one of these ways as to
 be sound. Nobody knows the true share of broken rows; with even odds quality < 0.5 reads "more like
@@ -11,6 +11,7 @@ a broken answer than like a real one", and the worst share of a data set, which 
 keeps false alarms rare where nearly all rows are sound.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +23,9 @@ from .classifiers import Block, Classifiers
 from .features import LengthScale, features, log_length, scale_from
 
 Floats = NDArray[np.float64]
+
+SHORTEST_ANSWER = 8
+"""Tokens; calibration never saw answers shorter than this, and takes their signals for damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ class Calibration:
         slope: of the odds' calibration over several kinds.
         intercept: of the same.
         standard_error: of a row's quality, see `signals.calibration`.
-        ratings: mean AUC that the six ratings add, its standard error and whether they were kept;
-            None where no ratings were measured.
+        trials: what signals that have to earn their cost (`reverse`, `ratings`) add to the mean
+            AUC, its standard error and whether they were kept; an entry per signal measured.
     """
 
     on: bool
@@ -81,7 +85,7 @@ class Calibration:
     slope: float = 1.0
     intercept: float = 0.0
     standard_error: float | None = None
-    ratings: dict[str, Any] | None = field(default=None)
+    trials: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def margin(self) -> float | None:
@@ -93,12 +97,14 @@ class Calibration:
     def probability(self, measured: Measured) -> float | None:
         """Return the quality of an answer, the chance that it is sound, 4 decimals.
 
-        None where the axis is off, or the measurement lacks a signal that the calibration uses.
+        None where the axis is off, the answer has fewer than 8 tokens, or the measurement lacks a
+        signal that the calibration uses.
         """
         odds = self._odds(measured)
         if not odds:
             return None
-        return round(float(soundness(np.array(max(odds.values())), self.slope, self.intercept)), 4)
+        both = together([np.array(value) for value in odds.values()])
+        return round(float(soundness(both, self.slope, self.intercept)), 4)
 
     def likeness(self, measured: Measured) -> str | None:
         """Return the kind of control that the answer is most like; None as in `probability`."""
@@ -106,8 +112,10 @@ class Calibration:
         return max(sorted(odds), key=lambda kind: odds[kind]) if odds else None
 
     def _odds(self, measured: Measured) -> dict[str, float]:
-        values = features(measured, self.signals) if self.on else None
-        if values is None or self.scale is None:
+        if not self.on or self.scale is None or measured.answer_tokens < SHORTEST_ANSWER:
+            return {}
+        values = features(measured, self.signals)
+        if values is None:
             return {}
         counting = {k.kind: (k.coefficients, k.intercept) for k in self.kinds if k.counts}
         block = Block(values[None, :], np.array([log_length(measured)]))
@@ -139,3 +147,12 @@ def calibration_from(plain: dict[str, Any]) -> Calibration:
 def soundness(odds: Floats, slope: float, intercept: float) -> Floats:
     """Return 1 − the probability of being broken: the logistic function of −(log odds)."""
     return np.asarray(0.5 * (1 - np.tanh((slope * odds + intercept) / 2)))
+
+
+def together(odds: Sequence[Floats]) -> Floats:
+    """Return the log of the summed odds of several kinds, each given as log odds float64[n].
+
+    A row can be broken in one way or another: with the same prior for each kind, the odds of any of
+    them against sound are the sum.
+    """
+    return np.asarray(np.logaddexp.reduce(list(odds), axis=0))

@@ -56,12 +56,25 @@ MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
 
 
 class Database:
-    """One SQLite connection, shared by threads of the owning process one at a time."""
+    """A run's SQLite file, shared by the threads of one process.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take an open connection; `open_database` and `read_database` make one."""
+    What is read does not wait for what is being written: a commit takes as long as the disk does,
+    and lookups happen between all other work of an event loop.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, reader: sqlite3.Connection | None = None
+    ) -> None:
+        """Take open connections; `open_database` and `read_database` make them.
+
+        Args:
+            connection: for writing; also for reading where there is no other.
+            reader: sees what is committed.
+        """
         self._connection = connection
         self._lock = threading.RLock()
+        self._reader = reader or connection
+        self._read_lock = threading.RLock() if reader else self._lock
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -77,12 +90,14 @@ class Database:
                 raise
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Return all rows of a SELECT."""
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        """Return all rows of a SELECT over what is committed."""
+        with self._read_lock:
+            return self._reader.execute(sql, values).fetchall()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the file; the last writer leaves no log behind."""
+        with self._read_lock:
+            self._reader.close()
         with self._lock:
             self._connection.close()
 
@@ -93,23 +108,13 @@ def open_database(path: Path) -> Database:
     Raises:
         MiddoError: the file was written by a newer version, or is no database.
     """
-    try:
-        connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=30
-        )
-    except sqlite3.OperationalError as error:
-        raise MiddoError(f"{path}: can't be opened ({error}); is the folder writable?") from error
-    try:
+    with _connected(path, str(path), "is the folder writable?") as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         _migrate(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise MiddoError(f"{path}: not a readable SQLite file ({error}); restore it") from error
-    except MiddoError:
-        connection.close()
-        raise
-    return Database(connection)
+    with _connected(path, str(path), "is the folder writable?") as reader:
+        reader.execute("PRAGMA query_only=ON")
+    return Database(connection, reader)
 
 
 def read_database(path: Path) -> Database:
@@ -120,21 +125,36 @@ def read_database(path: Path) -> Database:
     """
     # An address, not the bare path: a "?" or "#" in a folder's name would end the path.
     address = f"{path.absolute().as_uri()}?mode=ro"
+    with _connected(path, address, "is it a run folder?") as connection:
+        _schema(connection, path)
+    return Database(connection)
+
+
+@contextmanager
+def _connected(path: Path, address: str, question: str) -> Iterator[sqlite3.Connection]:
+    """Open a connection and set it up; it is closed again where that fails.
+
+    Raises:
+        MiddoError: in one line, with the path and what to look at.
+    """
     try:
         connection = sqlite3.connect(
-            address, uri=True, isolation_level=None, check_same_thread=False
+            address,
+            uri=address.startswith("file:"),
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=30,
         )
     except sqlite3.OperationalError as error:
-        raise MiddoError(f"{path}: can't be opened ({error}); is it a run folder?") from error
+        raise MiddoError(f"{path}: can't be opened ({error}); {question}") from error
     try:
-        _schema(connection, path)
+        yield connection
     except sqlite3.DatabaseError as error:
         connection.close()
         raise MiddoError(f"{path}: not a readable SQLite file ({error}); restore it") from error
     except MiddoError:
         connection.close()
         raise
-    return Database(connection)
 
 
 def _schema(connection: sqlite3.Connection, path: Path) -> int:
@@ -145,9 +165,12 @@ def _schema(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _schema(connection, path) == len(MIGRATIONS):
+        return
+    # The version is read again once nobody else can be changing it.
+    connection.execute("BEGIN IMMEDIATE")
     version = _schema(connection, path)
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
+    for migration in MIGRATIONS[version:]:
         migration(connection)
-        connection.execute(f"PRAGMA user_version={number}")
-        connection.execute("COMMIT")
+    connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+    connection.execute("COMMIT")

@@ -5,14 +5,20 @@ by everything that its result depends on and looked up before each call, so it i
 cache: what was answered once is never asked again.
 """
 
+import asyncio
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..core.ids import canonical_json
 from ..core.records import Axis, Fate
+from .commits import Commits
 from .database import Database
+
+_ADD_UNIT = f"INSERT OR IGNORE INTO units VALUES ({', '.join('?' * 18)})"
+_ADD_OUTCOME = "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +81,32 @@ class Spent:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
+    def plus(self, unit: Unit) -> "Spent":
+        """Return the sum with one more call."""
+        return Spent(
+            self.calls + 1,
+            self.prompt_tokens + (unit.prompt_tokens or 0),
+            self.completion_tokens + (unit.completion_tokens or 0),
+            self.unknown_calls + (unit.prompt_tokens is None or unit.completion_tokens is None),
+            self.seconds + unit.seconds,
+        )
+
 
 class Ledger:
-    """Units and outcomes in the run's database."""
+    """Units and outcomes in the run's database. A process writes through one ledger only."""
 
     def __init__(self, database: Database) -> None:
         """Use the `units` and `outcomes` tables of an open database."""
         self._database = database
+        self._commits = Commits(database)
+        self._spent: Spent | None = None
+        self._counted = True
+        self._keys: set[str] = set()
 
     def unit(self, key: str) -> Unit | None:
         """Return the finished unit with this key, or None."""
+        if self._spent is not None and key not in self._keys:
+            return None
         rows = self._database.query(
             "SELECT key, role, round, sample_id, axis, attempt, model, prompt, prompt_hash,"
             " messages, status, value, raw, error, prompt_tokens, completion_tokens, seconds"
@@ -93,22 +115,42 @@ class Ledger:
         )
         return _unit(rows[0]) if rows else None
 
-    def add_unit(self, unit: Unit) -> None:
-        """Write a finished unit."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                f"INSERT OR IGNORE INTO units VALUES ({', '.join('?' * 18)})",
-                (
-                    *(unit.key, unit.role, unit.round, unit.sample_id, unit.axis, unit.attempt),
-                    *(unit.model, unit.prompt, unit.prompt_hash, canonical_json(unit.messages)),
-                    *(unit.status, None if unit.value is None else canonical_json(unit.value)),
-                    *(canonical_json(unit.raw), unit.error, unit.prompt_tokens),
-                    *(unit.completion_tokens, unit.seconds, time.time()),
-                ),
-            )
+    async def add_unit(self, unit: Unit) -> Unit:
+        """Write a finished unit and return, once it is durable, the one that stands.
+
+        That is the first with its key: two who ask the same at once hear the same.
+        """
+        if self._spent is None:
+            self._begin()
+        row = (
+            *(unit.key, unit.role, unit.round, unit.sample_id, unit.axis, unit.attempt),
+            *(unit.model, unit.prompt, unit.prompt_hash, canonical_json(unit.messages)),
+            *(unit.status, None if unit.value is None else canonical_json(unit.value)),
+            *(canonical_json(unit.raw), unit.error, unit.prompt_tokens),
+            *(unit.completion_tokens, unit.seconds, time.time()),
+        )
+        try:
+            added = await self._commits.write(_ADD_UNIT, row)
+        except asyncio.CancelledError:
+            self._counted = False  # it may be written, and nobody is left to count it
+            raise
+        self._keys.add(unit.key)
+        if not added:
+            return self.unit(unit.key) or unit
+        if self._spent is not None:
+            self._spent = self._spent.plus(unit)
+        return unit
 
     def spent(self) -> Spent:
         """Return what all calls used so far."""
+        return self._spent if self._spent and self._counted else self._sum()
+
+    def _begin(self) -> None:
+        """Read sums and keys before the first write; from then on they are kept along."""
+        self._keys = {str(key) for (key,) in self._database.query("SELECT key FROM units")}
+        self._spent = self._sum()
+
+    def _sum(self) -> Spent:
         rows = self._database.query(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"
             " coalesce(sum(prompt_tokens IS NULL OR completion_tokens IS NULL), 0),"
@@ -132,16 +174,20 @@ class Ledger:
         )
         return [_outcome(row) for row in rows]
 
-    def add_outcome(self, outcome: Outcome) -> None:
-        """Write what became of a sample; the first word stands."""
+    def fates(self, round: int) -> dict[str, Fate]:
+        """Return the fate of each sample that has an outcome in a round; no proposal is read."""
+        rows = self._database.query("SELECT sample_id, fate FROM outcomes WHERE round = ?", round)
+        return dict(rows)  # type: ignore[arg-type]  # written by `add_outcome`
+
+    async def add_outcome(self, outcome: Outcome) -> None:
+        """Write what became of a sample; the first word stands. It is durable on return."""
+        await self._commits.write(_ADD_OUTCOME, _outcome_row(outcome))
+
+    def add_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        """Write outcomes that are known without any work, in one transaction."""
+        rows = [_outcome_row(outcome) for outcome in outcomes]
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    *(outcome.round, outcome.sample_id, str(outcome.axis), outcome.fate),
-                    *(outcome.reason, canonical_json(outcome.proposals)),
-                ),
-            )
+            connection.executemany(_ADD_OUTCOME, rows)
 
 
 def _unit(row: tuple[Any, ...]) -> Unit:
@@ -159,3 +205,10 @@ def _unit(row: tuple[Any, ...]) -> Unit:
 def _outcome(row: tuple[Any, ...]) -> Outcome:
     round, sample_id, axis, fate, reason, proposals = row
     return Outcome(round, sample_id, Axis(axis), fate, reason, json.loads(proposals))
+
+
+def _outcome_row(outcome: Outcome) -> tuple[object, ...]:
+    return (
+        *(outcome.round, outcome.sample_id, str(outcome.axis), outcome.fate),
+        *(outcome.reason, canonical_json(outcome.proposals)),
+    )

@@ -7,16 +7,20 @@ time are there for people.
 import fcntl
 import json
 import os
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import TextIO
 
 from ..core.errors import RunLocked
 
 NAME = "run.lock"
 HEARTBEAT_SECONDS = 5.0
+LOOKING_SECONDS = 2.0
+"""How long those who only look may keep an owner waiting."""
 
 
 @contextmanager
@@ -28,10 +32,8 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / NAME
     with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first") from error
+        if not _taken(file):
+            raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first")
         stop = Event()
         heart = Thread(target=_beat, args=(path, stop), daemon=True)
         heart.start()
@@ -50,11 +52,27 @@ def is_locked(folder: Path) -> bool:
     # Shared and for reading: two who look don't take each other for an owner, and one may look
     # into a folder that one may not write to.
     with path.open("r", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+        return not _flock(file, fcntl.LOCK_SH)
+
+
+def _taken(file: TextIO) -> bool:
+    """Take the lock, and let those pass first who only look; False where another one owns it."""
+    until = time.monotonic() + LOOKING_SECONDS
+    while not _flock(file, fcntl.LOCK_EX):
+        # Who looks shares the lock for a moment; an owner shares it with nobody.
+        if not _flock(file, fcntl.LOCK_SH) or time.monotonic() > until:
+            return False
+        fcntl.flock(file, fcntl.LOCK_UN)
+        time.sleep(random.uniform(0.005, 0.02))  # two who start together must not stay in step
+    return True
+
+
+def _flock(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _beat(path: Path, stop: Event) -> None:

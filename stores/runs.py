@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,30 @@ from .lock import is_locked
 RUN_JSON = "run.json"
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that a command writes to, with its parents.
+
+    Raises:
+        UsageError: it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out: {folder} can't be made ({error.strerror}); name another folder"
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically: a reader sees the old text or the new one, whole."""
+    write_pieces(path, (text,))
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Replace a text file atomically by pieces of text, which are never in memory together."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

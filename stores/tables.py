@@ -2,14 +2,24 @@
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ..core.measures import RATINGS
+
+Vectors = NDArray[np.float32]
+
+GROUP_ROWS = 10_000
+"""Rows written and read at a time."""
+VECTOR_ROWS = 1_000
+"""The same, where a row is a vector."""
 
 SIGNALS = pa.schema(
     [
@@ -47,14 +57,37 @@ PROPOSALS = pa.schema(
 _JSON_COLUMNS = ("messages", "checks", "critique", "proof")
 
 
-def write_signals(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write one row per sample; a signal that wasn't measured is null."""
-    _write(path, pa.Table.from_pylist(rows, schema=SIGNALS))
+def write_signals(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write one row per sample from columns of equal length, by the names in `SIGNALS`.
+
+    Numbers come as arrays; NaN, which means that a signal wasn't measured, becomes null, and so
+    does a label or count that is masked. A column that isn't given is null.
+    """
+    rows = len(columns["id"])
+    arrays = [_column(columns.get(field.name), field.type, rows) for field in SIGNALS]
+    _write(path, pa.Table.from_arrays(arrays, schema=SIGNALS))
 
 
-def read_signals(path: Path) -> list[dict[str, Any]]:
-    """Read what `write_signals` wrote."""
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+def read_signals(
+    path: Path, *, ids: Iterable[str] | None = None, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Read what `write_signals` wrote, in its order.
+
+    Args:
+        path: the file.
+        ids: the samples wanted; all by default.
+        columns: the columns wanted; all by default.
+    """
+    wanted = None if ids is None else pa.array(list(ids), pa.string())
+    names = None if columns is None else [*columns]
+    if names is not None and wanted is not None and "id" not in names:
+        names.append("id")
+    rows: list[dict[str, Any]] = []
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=GROUP_ROWS, columns=names):
+            if wanted is not None:
+                batch = batch.filter(pc.is_in(batch["id"], value_set=wanted))
+            rows += batch.select(columns).to_pylist() if columns else batch.to_pylist()
     return rows
 
 
@@ -70,31 +103,46 @@ def write_proposals(path: Path, rows: list[dict[str, Any]]) -> None:
     _write(path, pa.Table.from_pylist(texts, schema=PROPOSALS))
 
 
-def write_embeddings(path: Path, ids: list[str], vectors: np.ndarray) -> None:
+def write_embeddings(path: Path, ids: Sequence[str], vectors: Vectors) -> None:
     """Write the prompts' embeddings, float32[n, d], as they were measured."""
     width = vectors.shape[1] if vectors.ndim == 2 else 0
     column = pa.FixedSizeListArray.from_arrays(
-        pa.array(vectors.astype(np.float32).reshape(-1)), max(width, 1)
+        pa.array(vectors.astype(np.float32, copy=False).reshape(-1)), max(width, 1)
     )
-    _write(path, pa.table({"id": pa.array(ids, pa.string()), "embedding": column}))
+    # No two numbers are equal, so a dictionary of them would only take time and memory.
+    table = pa.table({"id": pa.array(ids, pa.string()), "embedding": column})
+    _write(path, table, row_group_size=VECTOR_ROWS, use_dictionary=False)
 
 
-def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
-    """Return ids and float32[n, d]."""
-    table = pq.read_table(path)
-    if not table.num_rows:
-        return [], np.zeros((0, 0), dtype=np.float32)
-    column = table.column("embedding").combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    ids: list[str] = table.column("id").to_pylist()
-    return ids, flat.reshape(len(ids), -1)
+def read_embeddings(path: Path) -> tuple[list[str], Vectors]:
+    """Return ids and float32[n, d]; beside the array, one group of rows is in memory."""
+    ids: list[str] = []
+    with pq.ParquetFile(path) as file:
+        rows = file.metadata.num_rows
+        if not rows:
+            return [], np.zeros((0, 0), dtype=np.float32)
+        width = file.schema_arrow.field("embedding").type.list_size
+        vectors = np.empty((rows, width), dtype=np.float32)
+        for batch in file.iter_batches(batch_size=VECTOR_ROWS):
+            flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
+            vectors[len(ids) : len(ids) + batch.num_rows] = flat.reshape(-1, width)
+            ids += batch["id"].to_pylist()
+    return ids, vectors
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def _column(values: Any, kind: pa.DataType, rows: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(rows, kind)
+    if isinstance(values, np.ma.MaskedArray):
+        return pa.array(values.data, kind, mask=np.ma.getmaskarray(values))
+    return pa.array(values, kind, from_pandas=isinstance(values, np.ndarray))
+
+
+def _write(path: Path, table: pa.Table, row_group_size: int = GROUP_ROWS, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        pq.write_table(table, file)
+        pq.write_table(table, file, row_group_size=row_group_size, **options)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

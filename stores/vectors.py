@@ -6,6 +6,7 @@ what Chroma is tested against.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,11 @@ SHORTEST_NAME, LONGEST_NAME = 3, 512
 SEARCH_WIDTH = 200
 """Candidates that Chroma's graph search keeps in hand: wide enough that none of the nearest few
 is missed on sets of this size."""
+
+SYNC_ROWS = 50_000
+"""Vectors after which Chroma writes its graph to the disk, all of it. By default it does so after
+every batch, which for 200,000 vectors comes to ten gigabytes; what isn't written takes memory."""
+HNSW = {"space": "cosine", "ef_search": SEARCH_WIDTH, "sync_threshold": SYNC_ROWS}
 
 
 class VectorIndex(Protocol):
@@ -186,7 +192,7 @@ class ChromaIndex:
             return self._client.get_or_create_collection(
                 self._name,
                 embedding_function=None,
-                configuration={"hnsw": {"space": "cosine", "ef_search": SEARCH_WIDTH}},
+                configuration={"hnsw": HNSW},
             )
 
 
@@ -204,10 +210,13 @@ def _refuse_malformed(ids: Sequence[str], vectors: Vectors) -> None:
     if len(ids) != len(vectors):
         raise ValueError(f"add: {len(ids)} ids for {len(vectors)} vectors; give one id per vector")
     if len(set(ids)) != len(ids):
-        twice = min(name for name in ids if list(ids).count(name) > 1)
+        twice = min(name for name, count in Counter(ids).items() if count > 1)
         raise ValueError(f"add: id {twice!r} is given twice; ids are unique")
-    if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+    # A NaN or an infinity makes its row's sum one too; a mask of all numbers would take memory.
+    with np.errstate(invalid="ignore"):
+        sums = vectors.sum(axis=1, dtype=np.float64)
+    if not np.isfinite(sums).all():
+        row = int(np.flatnonzero(~np.isfinite(sums))[0])
         raise ValueError(f"add: the vector of {ids[row]!r} is not finite; leave unscored rows out")
 
 

@@ -70,12 +70,20 @@ def tiny_config(kind: str, vocabulary: int) -> Any:
     slides = {"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"]}
     if kind == "granite":  # divides its logits
         return AutoConfig.for_model(kind, **shape, logits_scaling=4.0)
-    if kind in ("llama", "qwen2"):
+    if kind in ("llama", "qwen2", "falcon"):
         return AutoConfig.for_model(kind, **shape)
+    if kind == "qwen3":
+        return AutoConfig.for_model(kind, **shape, head_dim=12)
+    if kind == "mpt":  # takes a mask without a word and misreads it
+        return AutoConfig.for_model(
+            kind, vocab_size=vocabulary, d_model=48, n_heads=4, n_layers=2, initializer_range=0.2
+        )
     if kind == "qwen2-window":
         return AutoConfig.for_model("qwen2", **shape, **slides, use_sliding_window=True)
     if kind == "mistral-window":
         return AutoConfig.for_model("mistral", **shape, sliding_window=16)
+    if kind == "gemma2-window":  # caps its attention scores, for which PyTorch has no function
+        return AutoConfig.for_model("gemma2", **shape, **slides, head_dim=12)
     if kind == "gemma3-window":
         return AutoConfig.for_model("gemma3_text", **shape, **slides, head_dim=12)
     if kind == "gpt2":

@@ -21,7 +21,7 @@ from ..core.ids import content_hash
 from .checkpoints import RECORD, UNFINISHED, read_record, write_json
 from .process import Worker, worker_environment
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the way of training changes, so that models of the old way are not reused."""
 
 LOG = "train.log"
@@ -144,6 +144,7 @@ class TrainedModel:
         rows: rows trained on.
         skipped: rows not trained on, by reason.
         tokens: tokens of the rows trained on, one pass.
+        packed: whether rows shared sequences; False where the model doesn't keep them apart.
         train_loss: mean cross-entropy per supervised token in the last logged steps, nats.
         losses: (step, loss) as logged, at most about 200.
         seconds: of the process that finished it, start-up included.
@@ -159,6 +160,7 @@ class TrainedModel:
     rows: int
     skipped: dict[str, int]
     tokens: int
+    packed: bool
     train_loss: float
     losses: tuple[tuple[int, float], ...]
     seconds: float

@@ -8,9 +8,10 @@ windows get a mask per kind of layer, in which distance is that of the restarted
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from .layout import Row
+from .layout import Ids, Row
 
 Mask = torch.Tensor | dict[str, torch.Tensor]
 
@@ -32,22 +33,29 @@ def attention_masks(config: Any, rows: Sequence[Row], dtype: torch.dtype) -> Mas
     return {"full_attention": _additive(allowed, dtype), "sliding_attention": near}
 
 
-def padded(lists: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor:
-    """Return lists of different lengths as int64[batch, width], padded on the right."""
-    width = max(map(len, lists))
-    return torch.tensor([[*values, *[fill] * (width - len(values))] for values in lists])
+def padded(arrays: Sequence[Ids], fill: int = 0) -> torch.Tensor:
+    """Return arrays of different lengths as int64[batch, width], padded on the right."""
+    table = np.full((len(arrays), max(map(len, arrays))), fill, dtype=np.int64)
+    for line, values in zip(table, arrays, strict=True):
+        line[: len(values)] = values
+    return torch.from_numpy(table)
 
 
 def _allowed(rows: Sequence[Row]) -> torch.Tensor:
     """Return bool[batch, width, width]: whether a token (row) sees another (column)."""
-    segments = padded([row.segments for row in rows], fill=-1)
-    visible = padded([row.visible for row in rows])
+    # Padding has a segment of its own, so that it sees padding only, itself at least.
+    segments = padded(
+        [np.repeat(np.arange(len(row.segments), dtype=np.int32), row.lengths) for row in rows],
+        fill=-1,
+    )
+    afters = [np.array([segment.after for segment in row.segments], np.int32) for row in rows]
+    visible = padded(
+        [np.repeat(after, row.lengths) for row, after in zip(rows, afters, strict=True)]
+    )
     column = torch.arange(segments.shape[1])
     causal = column[:, None] >= column[None, :]
     own = (segments[:, :, None] == segments[:, None, :]) & causal
-    prefix = column[None, None, :] < visible[:, :, None]
-    # Padding has a segment of its own, so that it sees padding only, itself at least.
-    return own | prefix
+    return own | (column[None, None, :] < visible[:, :, None])
 
 
 def _within(rows: Sequence[Row], window: int) -> torch.Tensor:

@@ -2,33 +2,34 @@
 
 Causal attention lets one pass yield the answer's losses, the prompt's embedding and, in branches
 that don't see one another, ratings and the losses of the answer alone and of the prompt after the
-answer. A model that takes the mask for this wrongly is found by a self-test, and each path is then
-a row of its own: slower, the same numbers.
+answer. How a model computes branches rightly is found by a self-test; one that can't gets each path
+as a row of its own: slower, the same numbers.
 """
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ..core.measures import Ask, Item, Measured
-from .exchange import Exchange, Part, build_exchange
-from .layout import batches, fused, separate
-from .network import Network
+from .exchange import Exchange, build_exchange
+from .layout import packed_batches, padded_batches
+from .memory import is_out_of_memory
+from .network import Network, Work
 from .questions import Questions
-from .reading import Floats, Reading, read
-from .selftest import takes_fused_rows
+from .reading import PATHS, Reading, Way, read
+from .selftest import choose_way
 from .sources import load_tokenizer
+from .summary import summarise
 from .tokens import Tokens, Unscored
 
 PASS_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Padded tokens per pass: a CPU gains nothing from more, and short batches hold less padding."""
-LOSS_DIGITS = 4
-EMBEDDING_DIGITS = 6
+"""Computed tokens per pass: a CPU gains nothing from more."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Scorer:
 
     Attributes:
         tokens: the encoder, the same as in training.
+        splits: batches that did not fit into memory and were halved.
     """
 
     def __init__(
@@ -64,8 +66,12 @@ class Scorer:
             ModelError: model, adapter or tokenizer can't be used.
         """
         self.tokens = Tokens(load_tokenizer(folder), template, max_length)
-        self._network = Network(folder, adapter, dtype, device)
+        self.splits = 0
+        self._network = Network(folder, dtype, device)
         self._pass_tokens = PASS_TOKENS[device.partition(":")[0]]
+        self._planned: dict[tuple[Item, frozenset[Ask]], Exchange | Unscored] = {}
+        if adapter is not None:
+            self._network = self._network.adapted(adapter)
 
     @property
     def template_name(self) -> str:
@@ -73,10 +79,54 @@ class Scorer:
         return self.tokens.template_name
 
     @cached_property
+    def way(self) -> Way:
+        """How this model computes branches rightly; tested on first use."""
+        way = choose_way(self._network, min(self.tokens.max_length, self._network.context))
+        self._network.work = Work()
+        return way
+
+    @property
     def fused(self) -> bool:
-        """Whether fused passes give this model's true numbers; tested on first use."""
-        longest = min(self.tokens.max_length, self._network.context)
-        return takes_fused_rows(self._network, longest)
+        """Whether one row holds a conversation and its branches."""
+        return self.way is not PATHS
+
+    @property
+    def work(self) -> Work:
+        """What the passes computed so far."""
+        return self._network.work
+
+    def cost(self) -> dict[str, Any]:
+        """Return what the passes of this process took, as JSON types.
+
+        `way` of computing branches (None where there was no pass), `passes`, `tokens`, the share of
+        `padding` on top of them, and `splits`: batches that did not fit into memory.
+        """
+        way: Way | None = self.__dict__.get("way")  # asking for it would test the model
+        return {
+            "way": way and way.name,
+            "passes": self.work.passes,
+            "tokens": self.work.tokens,
+            "padding": round(self.work.padding, 4),
+            "splits": self.splits,
+        }
+
+    def adapted(self, adapter: Path) -> "Scorer":
+        """Return a scorer of the tuned model: this one with a LoRA adapter merged into it.
+
+        Both have the same weights in the same memory, so this scorer is closed; what the other
+        measures is what a freshly loaded, merged model gives. There is no way back, as taking an
+        adapter out of weights is not exact.
+
+        Raises:
+            ModelError: the adapter can't be used.
+        """
+        network = self._network.adapted(adapter)
+        tuned = copy(self)
+        tuned._network = network
+        tuned._planned = {}
+        tuned.splits = 0
+        tuned.__dict__.pop("way", None)  # tested again, with the tuned weights
+        return tuned
 
     def plan(
         self,
@@ -86,13 +136,17 @@ class Scorer:
     ) -> list[list[int]]:
         """Return batches of indices, longest first, equal lengths by key.
 
-        The padded size of a batch keeps within `budget_tokens` (by default what suits the device);
-        a longer item is a batch alone.
+        The tokens that a batch computes keep within `budget_tokens` (by default what suits the
+        device); a longer item is a batch alone.
         Items that can't be encoded are planned too, and come back from `score` unscored.
         """
-        lengths = [max(length, 1) for length in self.count_tokens(items, asks)]
+        built = [self._exchange(item, asks) for item in items]
+        # Encoding is a good part of the work on a fast device: `score` finds it done.
+        self._planned = {(item, asks): one for item, one in zip(items, built, strict=True)}
+        lengths = [one.length if isinstance(one, Exchange) else 1 for one in built]
         order = sorted(range(len(items)), key=lambda i: (-lengths[i], items[i].key))
-        return batches(lengths, order, budget_tokens or self._pass_tokens)
+        fill = packed_batches if self.way.packed else padded_batches
+        return fill(lengths, order, budget_tokens or self._pass_tokens)
 
     def count_tokens(self, items: Sequence[Item], asks: frozenset[Ask] = frozenset()) -> list[int]:
         """Return the tokens that a fused pass computes per item; 0 where it can't be encoded."""
@@ -102,12 +156,11 @@ class Scorer:
     def score(self, items: Sequence[Item], asks: frozenset[Ask] = frozenset()) -> list[Measured]:
         """Measure one batch, in order.
 
-        Losses and ratings are rounded to 4 decimals, embeddings to 6, so that the last bits of a
-        batch's arithmetic decide nothing. Where the template can't ask the rating questions,
-        `ratings` is None though asked for. A batch that does not fit into the GPU's memory is
-        split.
+        Numbers are rounded. Where the template can't ask the rating questions, `ratings` is None
+        though asked for. A batch that does not fit into memory is split; an item that does not fit
+        alone is unscored.
         """
-        built = [self._exchange(item, asks) for item in items]
+        built = [self._encoded(item, asks) for item in items]
         exchanges = [exchange for exchange in built if isinstance(exchange, Exchange)]
         measured = iter(self._measure(exchanges))
         return [
@@ -117,6 +170,7 @@ class Scorer:
 
     def close(self) -> None:
         """Free the model's memory."""
+        self._planned = {}
         self._network.close()
 
     @cached_property
@@ -127,8 +181,12 @@ class Scorer:
             _log.warning("no ratings: %s", refusal.reason)
             return None
 
+    def _encoded(self, item: Item, asks: frozenset[Ask]) -> Exchange | Unscored:
+        key = (item, asks)
+        return self._planned.pop(key) if key in self._planned else self._exchange(item, asks)
+
     def _exchange(self, item: Item, asks: frozenset[Ask]) -> Exchange | Unscored:
-        questions = self._questions if "ratings" in asks else None
+        questions = self._questions if asks & {"ratings", "answer_ratings"} else None
         try:
             return build_exchange(
                 self.tokens, item, asks, questions=questions, context=self._network.context
@@ -139,93 +197,38 @@ class Scorer:
     def _measure(self, exchanges: list[Exchange]) -> list[Measured]:
         if not exchanges:
             return []
-        branched = any(len(exchange.segments) > 1 for exchange in exchanges)
-        questions = self._questions if any(exchange.ratings for exchange in exchanges) else None
+        readings = self._read(exchanges)
+        if readings is not None:
+            values = self._questions.values if exchanges[0].ratings and self._questions else []
+            return [
+                summarise(exchange, reading, values)
+                for exchange, reading in zip(exchanges, readings, strict=True)
+            ]
+        if len(exchanges) == 1:
+            _log.warning("out of memory: a conversation of %d tokens", exchanges[0].length)
+            return [Measured(unscored="out_of_memory")]
+        self.splits += 1
+        _log.warning("out of memory: a batch of %d conversations is split", len(exchanges))
+        half = len(exchanges) // 2
+        return [*self._measure(exchanges[:half]), *self._measure(exchanges[half:])]
+
+    def _read(self, exchanges: list[Exchange]) -> list[Reading] | None:
+        """Return what the model says; None where memory ran out.
+
+        The error is gone when this returns, and with it what its traceback kept in memory.
+        """
+        rated = self._questions.ids if exchanges[0].ratings and self._questions else []
         try:
-            readings = read(
+            return read(
                 self._network,
                 exchanges,
-                fused if branched and self.fused else separate,
-                rating_ids=questions.ids if questions else [],
+                self.way,
+                rating_ids=np.array(rated, dtype=np.int32),
                 budget=self._pass_tokens,
             )
-        except torch.cuda.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
-            if len(exchanges) == 1:
-                return [Measured(unscored="out_of_memory")]
-            half = len(exchanges) // 2
-            return [*self._measure(exchanges[:half]), *self._measure(exchanges[half:])]
-        values = questions.values if questions else []
-        return [
-            summarise(exchange, reading, values)
-            for exchange, reading in zip(exchanges, readings, strict=True)
-        ]
-
-
-def summarise(exchange: Exchange, reading: Reading, values: Sequence[int]) -> Measured:
-    """Turn token losses and rating probabilities into the signals of one conversation.
-
-    Args:
-        exchange: what was computed.
-        reading: what the model said.
-        values: the rating that each rating token stands for.
-    """
-    if not reading.is_finite:
-        return Measured(unscored="not_finite")
-    answer = reading.losses["answer"]
-    ratings, mass = _ratings(reading.ratings, np.asarray(values, dtype=np.float64))
-    first, last = exchange.prompt_span
-    return Measured(
-        answer_tokens=exchange.answer_tokens,
-        prompt_tokens=last - first,
-        loss=_rounded(answer.mean()),
-        end=_mean(reading, "end"),
-        late=_late(answer),
-        alone=_mean(reading, "alone"),
-        prompt=_mean(reading, "prompt", empty=0.0),
-        reverse=_mean(reading, "reverse", empty=0.0),
-        ratings=ratings,
-        rating_mass=mass,
-        embedding=_embedding(reading.embedding),
-    )
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), LOSS_DIGITS)
-
-
-def _mean(reading: Reading, part: Part, empty: float | None = None) -> float | None:
-    """Return a part's mean loss; None where it was not asked for, `empty` where no token counts.
-
-    A prompt that the answer repeats word for word leaves no token: both means are then 0, so that
-    recoverability is 0 and the echo gains nothing.
-    """
-    losses = reading.losses.get(part)
-    if losses is None:
         return None
-    return _rounded(losses.mean()) if len(losses) else empty
-
-
-def _late(losses: Floats) -> float | None:
-    """Return the second half's mean minus the first's; None for a single token."""
-    if len(losses) < 2:
-        return None
-    half = len(losses) // 2
-    return _rounded(losses[half:].mean() - losses[:half].mean())
-
-
-def _ratings(logs: Floats | None, values: Floats) -> tuple[tuple[float, ...] | None, float | None]:
-    """Return the expected ratings, and the probability that the next token is a rating at all."""
-    if logs is None:
-        return None, None
-    # Relative to the largest, as the probabilities themselves can be too small for a float.
-    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-    expected = weights @ values / weights.sum(axis=1)
-    mass = np.exp(logs).sum(axis=1).mean()
-    return tuple(_rounded(rating) for rating in expected), _rounded(mass)
-
-
-def _embedding(vector: Floats | None) -> tuple[float, ...] | None:
-    if vector is None:
-        return None
-    return tuple(round(float(value), EMBEDDING_DIGITS) for value in vector)

@@ -1,4 +1,4 @@
-"""Whether a model takes fused rows rightly: one fused pass against separate ones.
+"""How a model computes branches rightly: passes of each kind against one path at a time.
 
 Some attention implementations misread a 4-D mask or a sliding window without an error, so nothing
 but a comparison tells. The conversations are arbitrary tokens: what counts is who sees whom.
@@ -8,12 +8,12 @@ import logging
 from typing import Any
 
 import numpy as np
-import torch
 
-from .exchange import Exchange, Target
-from .layout import Segment, fused, separate
+from .exchange import Exchange, Targets
+from .layout import Ids, Segment
+from .memory import is_out_of_memory
 from .network import Network
-from .reading import Reading, read
+from .reading import BLOCKS, MASKS, PATHS, Reading, Way, read
 
 SHORT = 24
 BRANCH = 5
@@ -22,54 +22,82 @@ BUDGET = 4096
 _log = logging.getLogger(__name__)
 
 
-def takes_fused_rows(network: Network, longest: int) -> bool:
-    """Return whether fused and separate passes agree within the precision's tolerance.
+def choose_way(network: Network, longest: int) -> Way:
+    """Return the fastest way that gives this model's true numbers.
+
+    Blocks, where the device gains from them; else rows under a mask; else each path for itself,
+    which every model can.
 
     Args:
         network: the model.
         longest: the longest path in tokens that will be scored; windows wider than that are never
             met and not tested.
     """
+    exchanges = _conversations(network, longest)
+    truth = read(network, exchanges, PATHS, rating_ids=RATED, budget=BUDGET)
+    for way in (BLOCKS, MASKS):
+        if way is BLOCKS and not network.may_pack:
+            continue
+        reason = _disagreement(network, exchanges, way, truth)
+        if reason is None:
+            return way
+        _log.warning("no passes with %s: %s", way.name, reason)
+    return PATHS
+
+
+RATED = np.array([3, 5], dtype=np.int32)
+
+
+def _disagreement(
+    network: Network, exchanges: list[Exchange], way: Way, truth: list[Reading]
+) -> str | None:
+    """Return what is wrong with a way of computing the exchanges; None where nothing is."""
+    try:
+        found = read(network, exchanges, way, rating_ids=RATED, budget=BUDGET)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        return f"the model refuses them ({error})"
+    worst = max(_difference(one, other) for one, other in zip(found, truth, strict=True))
+    if worst <= network.tolerance:  # false for NaN
+        return None
+    return f"they differ from separate passes by {worst:.3g} nats"
+
+
+def _conversations(network: Network, longest: int) -> list[Exchange]:
     window = getattr(network.config, "sliding_window", None)
     length = min(window + SHORT, longest) if window and window < longest else SHORT
     length = max(min(length, network.context - BRANCH), BRANCH)
-    exchanges = [_arbitrary(network, length, 1), _arbitrary(network, max(length * 2 // 3, 4), 2)]
-    ids = [3, 5]
-    try:
-        together = read(network, exchanges, fused, rating_ids=ids, budget=BUDGET)
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        _log.warning("fused passes are off, the model refuses the mask: %s", error)
-        return False
-    apart = read(network, exchanges, separate, rating_ids=ids, budget=BUDGET)
-    worst = max(_difference(a, b) for a, b in zip(together, apart, strict=True))
-    agrees = bool(worst <= network.tolerance)  # false for NaN
-    if not agrees:
-        _log.warning("fused passes are off, they differ from separate ones by %.3g nats", worst)
-    return agrees
+    return [_arbitrary(network, length, 1), _arbitrary(network, max(length * 2 // 3, 4), 2)]
 
 
 def _arbitrary(network: Network, length: int, seed: int) -> Exchange:
     """Return a conversation of arbitrary tokens with sisters at its start, middle and end."""
     random = np.random.default_rng(seed)
 
-    def draw(count: int) -> list[int]:
-        return [int(token) for token in random.integers(3, network.config.vocab_size, count)]
+    def draw(count: int) -> Ids:
+        return random.integers(3, network.config.vocab_size, count).astype(np.int32)
 
     segments = [Segment(draw(length))]
     for after in (1, length // 2, length // 2, length, length):
         segments.append(Segment(draw(BRANCH), after))
-    targets = [
-        Target(number, segment.after + offset, segment.ids[offset])
-        for number, segment in enumerate(segments)
-        for offset in range(0 if segment.after else 1, len(segment.ids))
-    ]
+    numbers = np.repeat(np.arange(len(segments)), [len(one.ids) for one in segments])
+    places = np.concatenate([np.arange(one.after, one.path_length) for one in segments])
+    tokens = np.concatenate([one.ids for one in segments])
+    predicted = places > 0
     return Exchange(
         segments=segments,
         prompt_span=(1, length // 2),
         answer_tokens=0,
-        targets={"answer": targets},
+        copied=0.0,
+        looped=0.0,
+        targets={
+            "answer": Targets(
+                numbers[predicted].astype(np.int32),
+                places[predicted].astype(np.int32),
+                tokens[predicted],
+            )
+        },
         ratings=list(range(1, len(segments))),
         embeds=True,
     )

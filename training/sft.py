@@ -1,11 +1,11 @@
 """Supervised fine-tuning with TRL's trainer on token ids and labels that Middo makes itself.
 
 TRL gets `input_ids` and `labels`, so that nothing is templated, masked, cut or dropped behind
-Middo's back. Loss: cross-entropy summed over the supervised tokens of an optimizer step, divided by
-their number, however the step is cut into micro-batches.
+Middo's back. The trainer's batch is a whole optimizer step, which goes through the model in packed
+sequences. Loss: cross-entropy summed over the supervised tokens of the step, divided by their
+number, however the step is packed.
 """
 
-import hashlib
 import inspect
 import json
 import math
@@ -34,17 +34,20 @@ from .checkpoints import (
     weight_files,
     write_record,
 )
+from .isolation import keeps_rows_apart
 from .job import StepPlan, TrainingJob, plan_steps
+from .packing import ALONE, PACK_TOKENS, StepCollator, sequences
 from .sources import load_causal_lm, load_tokenizer
 from .tokens import IGNORED, Tokens, Unscored
+from .weights import weights_digest
 
 WARMUP = 0.03
 """Share of the steps; rounded down, since the first warm-up step has a learning rate of 0."""
 
 LOGGED_STEPS = 200
 LORA_SAVE_STEPS = 100
-GPU_MICRO_BATCH = 8
 INDEX_FILE = "model.safetensors.index.json"
+PLACING = ("attention_mask", "position_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +111,16 @@ def fine_tune(
             "base_digest": job.base_digest,
             "dataset_sha256": job.dataset_sha256,
             "template": tokens.template_name,
-            "weights": _digest(job.output),
+            "weights": weights_digest(job.output),
             "plan": asdict(plan),
             "rows": len(rows.lengths),
             "skipped": rows.skipped,
             "tokens": sum(rows.lengths),
+            "packed": trainer.packed,
             "train_loss": losses[-1][1],
             "losses": losses,
             "seconds": round(time.monotonic() - started, 1),
-            "peak_memory_mb": _peak_memory_mb(),
+            "peak_memory_mb": peak_memory_mb(),
             "peak_gpu_memory_mb": _peak_gpu_memory_mb(job.device),
         },
     )
@@ -167,13 +171,13 @@ def build_trainer(
     lora = job.method == "lora"
     # All weights in bfloat16 would lose small updates: they are kept in float32 while they learn.
     model = load_causal_lm(job.base, job.dtype if lora else "float32", device)
-    micro = micro_batch(plan.rows_per_step, device)
+    packed = keeps_rows_apart(model, max(rows.lengths))
     quarter = max(1, plan.max_steps // 4)
     config = SFTConfig(
         output_dir=str(work),
         max_steps=plan.max_steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=plan.rows_per_step // micro,
+        per_device_train_batch_size=plan.rows_per_step,
+        gradient_accumulation_steps=1,
         learning_rate=job.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=int(WARMUP * plan.max_steps),
@@ -205,29 +209,37 @@ def build_trainer(
     trainer = AnswerTrainer(
         model=model,
         args=config,
+        data_collator=StepCollator(PACK_TOKENS[device] if packed else ALONE),
         train_dataset=rows.dataset,
         processing_class=tokenizer,
         peft_config=adapter if lora else None,
         callbacks=[watch],
     )
+    trainer.packed = packed
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def micro_batch(rows_per_step: int, device: str) -> int:
-    """Return how many rows go through the model at once; a divisor of `rows_per_step`.
-
-    On CPU padding and memory cost more than a larger batch gains.
-    """
-    largest = GPU_MICRO_BATCH if device == "cuda" else 1
-    return max(n for n in range(1, largest + 1) if rows_per_step % n == 0)
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
     """TRL's trainer, which on CPU computes logits only where a token is supervised.
 
     TRL's fused head does so on GPUs; elsewhere it computes the logits of all positions, twice.
+
+    Attributes:
+        packed: whether several rows share a sequence, which the model must keep apart.
     """
+
+    packed: bool
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Add up the gradients of a step's sequences; return the step's loss."""
+        supervised = (inputs["labels"] != IGNORED).sum()
+        losses = []
+        for sequence in sequences(inputs):
+            losses.append(super().training_step(model, sequence, supervised))
+        return torch.stack(losses).sum()
 
     def compute_loss(
         self,
@@ -236,16 +248,17 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the summed loss of a micro-batch over the supervised tokens of the whole step."""
+        """Return the summed loss of a sequence over the supervised tokens of the whole step."""
         if return_outputs or num_items_in_batch is None or not self._sparse_logits:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        placing = {name: inputs[name] for name in PLACING if name in inputs}
         targets = inputs["labels"][:, 1:]
         supervised = (targets != IGNORED).any(dim=0).nonzero().squeeze(-1)
         logits = model(
             input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
             logits_to_keep=supervised,
             use_cache=False,
+            **placing,
         ).logits
         return (
             torch.nn.functional.cross_entropy(
@@ -314,15 +327,7 @@ def _save_model(job: TrainingJob, trainer: Any) -> None:
     (job.output / "README.md").unlink(missing_ok=True)
 
 
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in weight_files(folder):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _peak_memory_mb() -> int:
+def peak_memory_mb() -> int:
     """Return the largest resident size so far.
 
     Linux's `ru_maxrss` begins with the size of the process that started this one; `VmHWM` doesn't.

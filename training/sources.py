@@ -126,6 +126,8 @@ def load_causal_lm(folder: Path, dtype: str, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from .memory import is_out_of_memory
+
     with quiet():
         try:
             model = AutoModelForCausalLM.from_pretrained(
@@ -135,9 +137,9 @@ def load_causal_lm(folder: Path, dtype: str, device: str) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
             )
-        except torch.cuda.OutOfMemoryError:
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelError(f"{folder}: the model can't be loaded: {_line(error)}") from error
     return model.to(device).eval()
 

@@ -16,6 +16,11 @@ def weights_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def is_adapter(folder: Path) -> bool:
+    """Return whether a folder holds a LoRA adapter rather than all weights."""
+    return (folder / "adapter_config.json").exists()
+
+
 def merge_adapter(base: Path, adapter: Path, to: Path) -> None:
     """Write base + adapter as safetensors with the tokenizer; float32 while merging and on disk.
 

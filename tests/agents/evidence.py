@@ -12,6 +12,7 @@ from middo.agents.diagnostician import Reference
 from middo.agents.prover import Evidence
 from middo.core.measures import Measured
 from middo.signals.complexity import ComplexityModel
+from middo.signals.density import centre_and_normalise
 from middo.signals.features import LengthScale
 from middo.signals.proof import Terms
 from middo.signals.quality import Calibration, KindReport
@@ -21,6 +22,8 @@ from middo.signals.thresholds import Choice
 RAW = np.array(
     [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [-4.0, -4.0, -4.0]], dtype=np.float32
 )
+MEAN = RAW.mean(axis=0, dtype=np.float64)
+VECTORS = centre_and_normalise(RAW, MEAN)
 BASELINE = LengthBaseline((), (1.0,), (0.5,))
 COMPLEXITY = ComplexityModel(BASELINE, BASELINE, 0.5, 40)
 TERMS = Terms(offset=0.1, loss_floor=0.5, margin=0.1, quality_threshold=0.4, quality_median=0.8)
@@ -60,7 +63,8 @@ def evidence(parent: str = "parent", **changes: Any) -> Evidence:
         "loss_ceiling": 5.0,
         "signals": {parent: {"quality": 0.3, "answer_tokens": 20, "neighbours": ["near", "far"]}},
         "ids": [parent, "near", "far", "other"],
-        "raw": RAW,
+        "vectors": VECTORS,
+        "mean": MEAN,
         "neighbours": 2,
     }
     return Evidence(**{**usual, **changes})

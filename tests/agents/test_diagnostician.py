@@ -56,6 +56,7 @@ def signals(
         {name(i): one for i, one in enumerate(base)},
         {name(i): one for i, one in enumerate(tuned)},
         quality or calibration(),
+        [name(i) for i, one in enumerate(tuned) if one.embedding is not None],
         one_model=False,
     )
 
@@ -158,7 +159,7 @@ def test_a_sparse_sample_below_the_median_quality_is_no_seed() -> None:
     found = look(weaker, density(weaker))
     assert (name(SPARSE), "diversity") not in flagged(found)
     unknown = signals(rows({SPARSE: measured(1.2, None, embedding=(1.0, 0.0))}))
-    assert (name(SPARSE), "diversity") not in flagged(look(unknown, density(unknown)))
+    assert (name(SPARSE), "diversity") in flagged(look(unknown, density(unknown)))
     blind = signals(quality=OFF)
     assert (name(SPARSE), "diversity") in flagged(look(blind, density(blind), quality=OFF))
 
@@ -219,16 +220,14 @@ def test_a_row_that_can_not_be_measured_disturbs_no_other(broken: Measured) -> N
     fresh = look(missing, density(missing))
     assert flagged(fresh) == flagged(before)
     assert np.isfinite([fresh.reference.complexity_k.k]).all()
-    (row,) = [
-        row
-        for row in table(missing, after.complexity, density(missing), {}, after.flags)
-        if row["id"] == name(0)
-    ]
-    assert row["loss_tuned"] is None
-    assert row["complexity"] is None
-    assert row["density"] is None
-    assert row["neighbours"] == []
-    assert row["unscored"] == broken.unscored
+    columns = table(missing, after.complexity, density(missing), {}, after.flags)
+    assert columns["id"][0] == name(0)
+    for column in ("loss_tuned", "complexity", "density"):
+        assert np.isnan(columns[column][0])
+        assert np.isfinite(columns[column][1])
+    assert list(columns["neighbours"][0]) == []
+    assert columns["unscored"][0] == broken.unscored
+    assert np.ma.getmaskarray(columns["answer_tokens"])[0] == (broken.unscored is not None)
 
 
 def test_a_data_set_in_which_nothing_could_be_measured_is_not_flagged() -> None:
@@ -255,14 +254,14 @@ def test_cautions_name_what_weakens_the_figures() -> None:
             measured(4.0 + number / 10, 0.1), embedding=(1.0, 1.0), rating_mass=0.05
         )
     one = signals(rated)
-    told = calibration(ratings={"added": 0.0, "standard_error": 0.1, "kept": False})
+    told = calibration(trials={"ratings": {"added": 0.0, "standard_error": 0.1, "kept": False}})
     config = SignalsConfig(k={Axis.COMPLEXITY: 3.0, Axis.QUALITY: 1.0})
     found = look(
         one,
         density(one),
         quality=told,
         config=config,
-        clusters=ClusterMap({}, (), "single"),
+        clusters=ClusterMap({}, (), "single", 0),
         drift=Match({}, 40, 0.6),
     )
     assert [c for c in found.cautions if not c.startswith("base and tuned")] == [
@@ -278,7 +277,7 @@ def test_one_model_alone_is_said_in_the_report() -> None:
     messages = (Message("user", "q"), Message("assistant", "a"))
     samples = [Sample(name(i), messages, "x:1") for i in range(COUNT)]
     measured_once = {name(i): one for i, one in enumerate(rows())}
-    one = collect(samples, measured_once, measured_once, calibration(), one_model=True)
+    one = collect(samples, measured_once, measured_once, calibration(), [], one_model=True)
     assert one.loss_tuned is None
     found = look(one, None, holdout_loss=None)
     assert found.axes[Axis.COMPLEXITY].reason.startswith("no tuned model")
@@ -295,11 +294,18 @@ def test_the_table_has_a_row_per_sample_in_order_of_id() -> None:
         Flag(name(WEAK), Axis.COMPLEXITY, 3, 2, ""),
     ]
     found = table(one, np.zeros(COUNT), near, {name(WEAK): 4}, flags)
-    assert [row["id"] for row in found] == [name(i) for i in range(COUNT)]
-    weak = found[WEAK]
+    assert found["id"] == [name(i) for i in range(COUNT)]
+    weak = {column: values[WEAK] for column, values in found.items()}
+    assert weak["source"] == f"x:{WEAK}"
     assert weak["flags"] == ["quality", "complexity"]
     assert weak["quality"] == 0.1
     assert weak["cluster"] == 4
     assert weak["density"] == near.values[WEAK]
     assert weak["loss_base"] == pytest.approx(weak["loss_tuned"] + 0.1 * (WEAK % 3))
-    assert found[0]["cluster"] is None
+    assert found["cluster"][0] is None
+
+
+def test_only_rows_of_doubtful_quality_say_what_they_are_like() -> None:
+    found = signals()
+    assert found.likeness == {WEAK: "cut"}
+    assert signals(quality=OFF).likeness == {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,12 @@ class Lengths:
             Measured(unscored="too_long") if count > 3 else Measured(count, 1, float(count))
             for count in counts
         ]
+
+    def count_tokens(self, items: Sequence[Item], asks: frozenset[Ask]) -> list[int]:
+        return [1] * len(items)
+
+    def cost(self) -> dict[str, Any]:
+        return {}
 
     def close(self) -> None:
         pass

@@ -30,19 +30,20 @@ where they are whole sentences.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
 from middo.agents.diagnostician import Diagnosis, diagnose, fit_reference
 from middo.agents.prover import Evidence, Prover
-from middo.agents.signal_table import Signals, collect, table
+from middo.agents.signal_table import Signals, collect
 from middo.core.config import SignalsConfig
 from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Axis, Verdict
 from middo.signals.calibration import calibrate
 from middo.signals.controls import KINDS
-from middo.signals.density import centre_and_normalise, density
+from middo.signals.density import Density, centre_and_normalise, density, mean_vector
 from middo.signals.proof import Terms, loss_floor, median_quality
 from middo.stores.vectors import ExactIndex
 
@@ -98,12 +99,12 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         broken.setdefault(control.kind, {})[control.row_id] = measured
     calibration = calibrate({s.id: record[s.id] for s in data.calibration}, broken, SEED)
     rows = {sample.id: record[sample.id] for sample in data.samples}
-    signals = collect(data.samples, rows, rows, calibration, one_model=True)
-    raw = signals.vectors()
+    signals = collect(data.samples, rows, rows, calibration, rows, one_model=True)
+    raw = np.array([rows[name].embedding for name in signals.ids], dtype=np.float32)
     vectors = centre_and_normalise(raw)
     index = ExactIndex()
     index.add(signals.ids, vectors)
-    near = density(signals.ids, vectors, [s.prompt for s in signals.samples], index.nearest)
+    near = density(signals.ids, vectors, signals.prompts, index.nearest)
     config = SignalsConfig()
     reference = fit_reference(signals, near, config, None)
     found = diagnose(
@@ -133,9 +134,10 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         reference=reference,
         shift=0.0,
         loss_ceiling=float(signals.loss_base[calm].max()),
-        signals={row["id"]: row for row in table(signals, found.complexity, near, {}, found.flags)},
+        signals=proof_rows(signals, near),
         ids=signals.ids,
-        raw=raw,
+        vectors=vectors,
+        mean=mean_vector(raw),
         neighbours=config.neighbours,
     )
 
@@ -143,6 +145,18 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         return [record[item.key] for item in items]
 
     return Round(data, signals, found, evidence, Prover(score, evidence))
+
+
+def proof_rows(signals: Signals, near: Density) -> dict[str, dict[str, Any]]:
+    """Return what a proof asks of the rows, as `signals.parquet` has it."""
+    return {
+        name: {
+            "quality": None if np.isnan(signals.quality[i]) else float(signals.quality[i]),
+            "answer_tokens": int(signals.answer_tokens[i]),
+            "neighbours": list(near.neighbours[i]),
+        }
+        for i, name in enumerate(signals.ids)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +221,13 @@ def test_an_original_that_is_merely_shortened_passes_neither_quality_nor_complex
 
 
 def test_known_weakness_a_shorter_list_is_still_a_list(trials: dict[Axis, Trial]) -> None:
-    assert len(trials[Axis.COMPLEXITY].passed("third", "sentence")) <= 1
+    assert len(trials[Axis.COMPLEXITY].passed("third", "sentence")) <= 3
     assert len(trials[Axis.DIVERSITY].passed("third", "sentence")) <= 1
 
 
 def test_of_a_true_answer_only_whole_sentences_pass(trials: dict[Axis, Trial]) -> None:
     parts = trials[Axis.QUALITY].passed("third", "sentence")
-    assert len(parts) <= 6
+    assert len(parts) <= 7
     assert all(case.proposal.answer[-1] in ".!?" for case in parts)
 
 
@@ -223,10 +237,10 @@ def test_a_safe_answer_of_three_words_never_passes(trials: dict[Axis, Trial], ax
     assert trials[axis].passed("safe") == []
 
 
-def test_known_weakness_a_polite_refusal_may_pass(trials: dict[Axis, Trial]) -> None:
-    assert len(trials[Axis.QUALITY].passed("refusal")) <= 2
-    assert len(trials[Axis.COMPLEXITY].passed("refusal")) <= 3
-    assert trials[Axis.DIVERSITY].passed("refusal") == []
+@pytest.mark.parametrize("axis", list(Axis))
+def test_a_polite_refusal_never_passes(trials: dict[Axis, Trial], axis: Axis) -> None:
+    assert len(trials[axis].offered("refusal")) >= 5
+    assert trials[axis].passed("refusal") == []
 
 
 def test_a_new_sample_is_neither_a_copy_nor_a_stranger(trials: dict[Axis, Trial]) -> None:
@@ -238,9 +252,9 @@ def test_a_new_sample_is_neither_a_copy_nor_a_stranger(trials: dict[Axis, Trial]
 
 
 def test_honest_proposals_pass_often_enough(trials: dict[Axis, Trial]) -> None:
-    assert trials[Axis.QUALITY].share("truth") >= 0.5
+    assert trials[Axis.QUALITY].share("truth") >= 0.9
     assert trials[Axis.COMPLEXITY].share("truth", "simpler") >= 0.85
-    assert trials[Axis.DIVERSITY].share("related") >= 0.35
+    assert trials[Axis.DIVERSITY].share("related") >= 0.2
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ def test_untrusted_text_cannot_steer_the_terminal(text: str, expected: str) -> N
 def test_long_text_is_cut_visibly() -> None:
     assert shortened("abc def ghi", 8) == "abc d..."
     assert shortened("abc", 3) == "abc"
+    assert shortened("漢字漢字", 8) == "漢字漢字"
+    assert shortened("漢字漢字", 7) == "漢字..."
 
 
 def test_a_reply_is_text_or_one_document(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from middo.core.errors import ConfigError
 from middo.curation.holdout import choose_holdout, groups, holdout_size, words_of
-from middo.curation.shingles import similar_pairs
+from middo.curation.shingles import Groups, Shingler, Texts, connect
 
 WORDS = [f"word{i}" for i in range(2000)]
 
@@ -87,32 +87,82 @@ def test_more_than_half_of_the_rows_can_not_be_held_out() -> None:
         choose_holdout(rows(96), 60, seed=7)
 
 
-def test_the_filter_finds_the_same_pairs_as_comparing_all() -> None:
-    rng = random.Random(3)
+def joined(texts: list[list[str]]) -> set[frozenset[int]]:
+    """Return the groups that similar texts form."""
+    found, shingles, hashed = Groups(), Shingler(), Texts()
+    for words in texts:
+        found.add()
+        hashed.append(shingles(words))
+    connect(hashed, found)
+    return grouped(found, len(texts))
+
+
+def grouped(found: Groups, rows: int) -> set[frozenset[int]]:
+    members: dict[int, set[int]] = {}
+    for index in range(rows):
+        members.setdefault(found.root(index), set()).add(index)
+    return {frozenset(group) for group in members.values()}
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_the_filter_finds_the_same_groups_as_comparing_all(seed: int) -> None:
+    rng = random.Random(seed)
     texts = []
     for _ in range(40):
         words = rng.choices(WORDS[:60], k=rng.randrange(1, 90))
         texts.append(words)
-        for _ in range(3):
-            other = list(words)
+        for _ in range(5):
+            other = list(rng.choice(texts[-3:]))
             for _ in range(rng.randrange(0, 4)):
                 other[rng.randrange(len(other))] = rng.choice(WORDS)
             texts.append(other)
+    rng.shuffle(texts)
     sets = [{tuple(t[i : i + 5]) for i in range(max(1, len(t) - 4))} if t else set() for t in texts]
-    expected = {
-        (i, j)
-        for j in range(len(texts))
-        for i in range(j)
-        if len(sets[i] & sets[j]) >= 0.7 * len(sets[i] | sets[j])
-    }
-    found = set(similar_pairs(texts))
-    assert len(expected) > 50
-    # Equal texts are found through the first of them only.
-    assert found <= expected
-    twins = {frozenset(sets[i]) for i in range(len(sets)) if sets.count(sets[i]) > 1}
-    assert {p for p in expected if not any(frozenset(sets[i]) in twins for i in p)} <= found
+    expected, pairs = Groups(), 0
+    for _ in texts:
+        expected.add()
+    for j in range(len(texts)):
+        for i in range(j):
+            if len(sets[i] & sets[j]) >= 0.7 * len(sets[i] | sets[j]):
+                expected.join(i, j)
+                pairs += 1
+    assert pairs > 100
+    assert joined(texts) == grouped(expected, len(texts))
 
 
-def test_empty_texts_are_no_pair() -> None:
-    assert list(similar_pairs([[], []])) == []
-    assert list(similar_pairs([["yes"], ["yes"], ["no"]])) == [(0, 1)]
+def test_empty_texts_are_in_no_group() -> None:
+    assert joined([[], []]) == {frozenset([0]), frozenset([1])}
+    assert joined([["yes"], ["yes"], ["no"]]) == {frozenset([0, 1]), frozenset([2])}
+
+
+def test_a_large_family_costs_no_more_than_its_rows() -> None:
+    rng = random.Random(6)
+    first = rng.choices(WORDS, k=60)
+    family = [
+        [*first[:i], f"changed{i}x{copy}", *first[i + 1 :]]
+        for copy in range(40)
+        for i in range(0, 60, 2)
+    ]
+    counted, shingles, hashed = Counting(), Shingler(), Texts()
+    for words in family:
+        counted.add()
+        hashed.append(shingles(words))
+    connect(hashed, counted)
+    assert grouped(counted, len(family)) == {frozenset(range(len(family)))}
+    # 1,200 rows have 720,000 pairs; a chain of them needs 1,199.
+    assert counted.joins < 1300
+    assert counted.asked < 200 * len(family)
+
+
+class Counting(Groups):
+    """Groups that count what is done with them."""
+
+    joins = asked = 0
+
+    def join(self, one: int, other: int) -> None:
+        self.joins += 1
+        super().join(one, other)
+
+    def root(self, row: int) -> int:
+        self.asked += 1
+        return super().root(row)

@@ -124,6 +124,28 @@ def test_a_new_row_near_another_accepted_one_is_rejected() -> None:
     assert plan.counts.accepted == 2
 
 
+def test_many_new_rows_are_compared_as_if_one_by_one() -> None:
+    rows = version(1400)
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(400, 8))
+    outcomes, vectors = [], {}
+    for number, sample in enumerate(rows[:900]):
+        outcomes.append(accepted(sample, f"New {number}?", adds=number >= 100))
+        vector = centres[number % 400] + 0.15 * rng.normal(size=8)
+        vectors[sample.id] = (vector / np.linalg.norm(vector)).astype(np.float32)
+    plan = merge(rows, outcomes, round=0, added_share=1.0, vectors=vectors)
+    taken = [vectors[one.sample_id] for one in outcomes if not one.adds]
+    expected = {}
+    for outcome in sorted(outcomes, key=lambda one: one.sample_id):
+        if outcome.adds:
+            nearest = max(round(float(held @ vectors[outcome.sample_id]), 4) for held in taken)
+            expected[outcome.sample_id] = "rejected" if nearest > 0.95 else "accepted"
+            if nearest <= 0.95:
+                taken.append(vectors[outcome.sample_id])
+    assert {o.sample_id: o.fate for o in plan.outcomes if o.adds} == expected
+    assert 100 < plan.counts.rejected < 700
+
+
 def test_a_rejected_proposal_stands_in_nobodys_way() -> None:
     rows = version()
     outcomes = [accepted(rows[i], f"New {i}?", adds=True) for i in range(3)]

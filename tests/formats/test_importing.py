@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from middo.core.records import Message, Role
-from middo.formats.importing import Imported, import_data
+from middo.formats.importing import Imported, import_data, stream_data
 
 U: Role = "user"
 A: Role = "assistant"
@@ -290,3 +290,19 @@ def test_the_form_of_most_rows_decides(tmp_path: Path) -> None:
     imported = _import(tmp_path, *rows)
     assert imported.format == "question"
     assert [row.source for row in imported.quarantined] == ["rows.jsonl:1"]
+
+
+def test_an_import_is_streamed_and_knows_its_counts_at_the_end(tmp_path: Path) -> None:
+    rows = [{"instruction": f"Count to {i}.", "output": str(i) * (i % 5 != 4)} for i in range(500)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    stream = stream_data(str(file))
+    samples = iter(stream)
+    assert next(samples).prompt == "Count to 0."
+    # The form is told from the first 100 sound rows; the others are not read yet.
+    assert (stream.format, stream.total) == ("alpaca", 1)
+    rest = list(samples)
+    assert (len(rest), len(stream.quarantined), stream.total) == (399, 100, 500)
+    whole = import_data(str(file))
+    assert whole.samples[1:] == rest
+    assert (whole.total, whole.quarantined) == (500, stream.quarantined)

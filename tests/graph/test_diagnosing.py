@@ -40,6 +40,7 @@ def found_in(tuned: list[Measured], k: float) -> tuple[Signals, Diagnosis]:
         {sample.id: one for sample, one in zip(samples, base, strict=True)},
         {sample.id: one for sample, one in zip(samples, tuned, strict=True)},
         calibration(),
+        [],
         one_model=False,
     )
     config = SignalsConfig(axes=[Axis.COMPLEXITY], k={Axis.COMPLEXITY: k})
@@ -107,16 +108,16 @@ def test_unscored_rows_change_no_figure(deps: Deps) -> None:
     assert after == before
 
 
-def refined(deps: Deps, round: int, fates: dict[str, Fate], gate: str) -> None:
+async def refined(deps: Deps, round: int, fates: dict[str, Fate], gate: str) -> None:
     """Note how a round's samples ended after the merge, and the gate of what came of it."""
     for name, fate in fates.items():
-        deps.ledger.add_outcome(Outcome(round, name, Axis.QUALITY, fate, "", []))
+        await deps.ledger.add_outcome(Outcome(round, name, Axis.QUALITY, fate, "", []))
     deps.facts.put(f"round.{round}.fates", {name: [fate, ""] for name, fate in fates.items()})
     deps.facts.put(f"round.{round + 1}.gate", {"verdict": gate})
 
 
-def test_refused_samples_are_left_alone_and_others_are_not(deps: Deps) -> None:
-    refined(
+async def test_refused_samples_are_left_alone_and_others_are_not(deps: Deps) -> None:
+    await refined(
         deps,
         0,
         {"a": "accepted", "b": "rejected", "c": "failed", "d": "deferred"},
@@ -128,14 +129,14 @@ def test_refused_samples_are_left_alone_and_others_are_not(deps: Deps) -> None:
     assert found[Axis.COMPLEXITY] == found[Axis.DIVERSITY] == frozenset()
 
 
-def test_what_was_accepted_and_rolled_back_is_left_alone(deps: Deps) -> None:
-    refined(deps, 0, {"a": "accepted", "b": "rejected"}, "better")
-    refined(deps, 1, {"c": "accepted", "d": "deferred"}, "rolled_back")
+async def test_what_was_accepted_and_rolled_back_is_left_alone(deps: Deps) -> None:
+    await refined(deps, 0, {"a": "accepted", "b": "rejected"}, "better")
+    await refined(deps, 1, {"c": "accepted", "d": "deferred"}, "rolled_back")
     assert _suppressed(deps, 2)[Axis.QUALITY] == {"b", "c"}
 
 
-def test_what_merging_refused_counts_as_refused(deps: Deps) -> None:
-    deps.ledger.add_outcome(Outcome(0, "a", Axis.DIVERSITY, "accepted", "", []))
+async def test_what_merging_refused_counts_as_refused(deps: Deps) -> None:
+    await deps.ledger.add_outcome(Outcome(0, "a", Axis.DIVERSITY, "accepted", "", []))
     deps.facts.put("round.0.fates", {"a": ["rejected", "an exact copy"]})
     deps.facts.put("round.1.gate", {"verdict": "tie"})
     assert _suppressed(deps, 1)[Axis.DIVERSITY] == {"a"}

@@ -11,7 +11,7 @@ from middo.core.errors import ConfigError, DataError
 from middo.core.progress import Event, Note
 from middo.core.records import Message, Sample
 from middo.graph.preflight import check
-from middo.graph.preparing import load_rows, prepare, select, split
+from middo.graph.preparing import STAGED, count_usable, prepare, select, split, staged
 from middo.graph.state import LoopState
 from middo.stores.samples import Version
 from tests.graph.folder import opened, write_rows
@@ -56,6 +56,7 @@ def test_the_parts_add_up_and_share_no_row(tmp_path: Path) -> None:
     assert summary == (
         "42 rows (alpaca): 23 to train on, 7 held out, 2 quarantined, 10 not selected"
     )
+    assert not (tmp_path / "run" / STAGED).exists()
     lines = (tmp_path / "run/quarantine.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["source"] for line in lines] == ["rows.jsonl:41", "rows.jsonl:42"]
     (note,) = [event for event in events if isinstance(event, Note)]
@@ -79,6 +80,7 @@ def test_too_many_unusable_rows_stop_the_run_before_anything_is_written(tmp_path
         with pytest.raises(DataError, match="5 of 15"):
             prepare(deps, START)
         assert deps.facts.get("data") is None
+    assert not (tmp_path / "run" / STAGED).exists()
     assert not (tmp_path / "run/rounds").exists()
     assert not (tmp_path / "run/holdout").exists()
 
@@ -103,7 +105,8 @@ def test_evaluation_data_takes_the_place_of_a_split(tmp_path: Path) -> None:
 def test_rows_of_evaluation_data_are_drawn_by_the_seed(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", 10)
     own = write_rows(tmp_path / "own.jsonl", 30, first=100)
-    every = load_rows(configured(data={"path": str(own)})).samples
+    with staged(configured(data={"path": str(own)}), tmp_path / "staged") as imported:
+        every = list(imported.rows)
 
     def drawn(seed: int) -> list[str]:
         evaluation = {"data": str(own), "rows": 6}
@@ -122,20 +125,42 @@ def test_rows_of_evaluation_data_are_drawn_by_the_seed(tmp_path: Path) -> None:
 def test_a_limit_draws_rows_by_the_seed_and_keeps_their_order() -> None:
     rows = samples(50)
     chosen = select(rows, configured(data={"limit": 10}))
-    assert len(chosen) == 10
-    assert [rows.index(sample) for sample in chosen] == sorted(map(rows.index, chosen))
-    assert chosen == select(rows, configured(data={"limit": 10}))
-    assert chosen != select(rows, configured(data={"limit": 10}, seed=8))
-    assert chosen != rows[:10]
-    assert select(rows, configured(data={"limit": 50})) == rows
-    assert select(rows, configured()) == rows
+    drawn = list(chosen)
+    assert len(chosen) == len(drawn) == 10
+    assert [rows.index(sample) for sample in drawn] == sorted(map(rows.index, drawn))
+    assert drawn == list(select(rows, configured(data={"limit": 10})))
+    assert drawn != list(select(rows, configured(data={"limit": 10}, seed=8)))
+    assert drawn != rows[:10]
+    assert list(select(rows, configured(data={"limit": 50}))) == rows
+    assert list(select(rows, configured())) == rows
+
+
+def test_rows_are_counted_as_they_would_be_selected(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 40, broken=2)
+    assert count_usable(configured(data={"path": str(rows)})) == 40
+    assert count_usable(configured(data={"path": str(rows), "limit": 30})) == 30
+    with pytest.raises(DataError, match="2 of 42"):
+        count_usable(configured(data={"path": str(rows), "max_quarantined": 0.01}))
+
+
+def test_a_staged_import_is_gone_with_its_context(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 10)
+    left = tmp_path / "staged" / "part-00000.parquet"
+    left.parent.mkdir()
+    left.write_bytes(b"of a process that was killed")
+    with staged(configured(data={"path": str(rows)}), tmp_path / "staged") as imported:
+        assert (imported.total, len(imported.rows), imported.format) == (10, 10, "alpaca")
+        assert [sample.source for sample in imported.rows][::9] == ["rows.jsonl:1", "rows.jsonl:10"]
+    assert not (tmp_path / "staged").exists()
 
 
 def test_rows_that_are_all_alike_leave_no_holdout() -> None:
     message = Message("user", "the same prompt")
     alike = [Sample(f"s{i}", (message, Message("assistant", f"{i}")), f"x:{i}") for i in range(12)]
     training, held = split(alike, configured())
-    assert (len(training), held) == (12, [])
+    assert (len(training), len(held)) == (12, 0)
+    assert list(training) == alike
+    assert list(held) == []
 
 
 def test_evaluation_settings_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:

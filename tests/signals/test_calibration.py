@@ -13,7 +13,7 @@ from middo.signals.roc import auc, auc_resampled, draw_counts
 Real = dict[str, Measured]
 Controls = dict[str, dict[str, Measured]]
 
-KINDS = ("other", "cut", "repeated", "shuffled", "echo")
+KINDS = ("other", "cut", "repeated", "shuffled", "echo", "reworded")
 
 
 def sound(rng: np.random.Generator, tokens: int | None = None) -> Measured:
@@ -26,8 +26,11 @@ def sound(rng: np.random.Generator, tokens: int | None = None) -> Measured:
         prompt_tokens=30,
         loss=1.2 + 8 / tokens + scatter[0],
         end=0.5 + abs(scatter[1]),
-        late=-0.3 + scatter[2],
+        peak=3.0 + scatter[2],
         alone=2.2 + 8 / tokens + scatter[0] + scatter[3],
+        opening=1.5 + scatter[3],
+        copied=0.1,
+        looped=0.0,
         prompt=prompt,
         reverse=prompt - 0.8 + scatter[5],
         ratings=tuple(float(r) for r in rng.normal(6, 1, size=6)),
@@ -37,18 +40,28 @@ def sound(rng: np.random.Generator, tokens: int | None = None) -> Measured:
 
 def broken(kind: str, measured: Measured) -> Measured:
     """The same answer, broken: what that does to the signals of a small model."""
-    assert measured.end is not None and measured.late is not None
+    assert measured.end is not None and measured.peak is not None
     assert measured.alone is not None and measured.prompt is not None
     if kind == "other":
-        return replace(measured, loss=measured.alone - 0.1, reverse=measured.prompt - 0.05)
+        return replace(
+            measured, loss=measured.alone - 0.1, opening=0.1, reverse=measured.prompt - 0.05
+        )
     if kind == "cut":
         return replace(measured, answer_tokens=measured.answer_tokens // 3, end=measured.end + 4.0)
     if kind == "repeated":
-        return replace(measured, loss=0.3, alone=1.1, late=-1.5)
+        return replace(measured, loss=0.3, alone=1.1, looped=0.8)
+    if kind == "reworded":
+        return replace(measured, peak=measured.peak + 4.0)
     if kind == "shuffled":
         return replace(measured, loss=measured.loss + 3.0, alone=measured.alone + 3.0)
     return replace(
-        measured, answer_tokens=15, loss=0.4, alone=1.6, reverse=measured.prompt, end=1.5
+        measured,
+        answer_tokens=15,
+        loss=0.4,
+        alone=1.6,
+        reverse=measured.prompt,
+        end=1.5,
+        copied=1.0,
     )
 
 
@@ -130,11 +143,31 @@ def test_a_merely_shorter_sound_answer_is_not_broken(calibration: Calibration) -
     assert middle(cut) < 0.1
 
 
-def test_useless_ratings_are_not_asked_for(calibration: Calibration) -> None:
-    assert calibration.ratings is not None
-    assert calibration.ratings["kept"] is False
-    assert calibration.asks == {"alone", "reverse"}
-    assert calibration.signals == ("loss", "end", "late", "gain", "recoverability")
+def test_an_answer_of_a_few_tokens_has_no_quality(calibration: Calibration) -> None:
+    answer = sound(np.random.default_rng(4), 40)
+    assert calibration.probability(replace(answer, answer_tokens=8)) is not None
+    assert calibration.probability(replace(answer, answer_tokens=7)) is None
+    assert calibration.likeness(replace(answer, answer_tokens=7)) is None
+
+
+def test_signals_that_add_nothing_are_not_asked_for(calibration: Calibration) -> None:
+    assert {ask: trial["kept"] for ask, trial in calibration.trials.items()} == {
+        "reverse": False,
+        "ratings": False,
+    }
+    assert calibration.asks == {"alone"}
+    assert calibration.signals == ("loss", "end", "peak", "copied", "looped", "gain", "opening")
+
+
+def test_recoverability_is_kept_where_nothing_else_finds_a_kind() -> None:
+    real, controls = data_set()
+    told = {
+        name: replace(sound, reverse=(sound.prompt or 0.0) + 2.0) for name, sound in real.items()
+    }
+    found = calibrate(real, {**controls, "other": told}, seed=7)
+    assert found.trials["reverse"]["kept"] is True
+    assert found.asks == {"alone", "reverse"}
+    assert found.signals[-1] == "recoverability"
 
 
 def test_ratings_that_tell_more_are_kept() -> None:
@@ -144,10 +177,9 @@ def test_ratings_that_tell_more_are_kept() -> None:
         for name in real
     }
     found = calibrate(real, {**controls, "other": swapped}, seed=7)
-    assert found.ratings is not None
-    assert found.ratings["kept"] is True
-    assert "ratings" in found.asks
-    assert len(found.signals) == 12
+    assert found.trials["ratings"]["kept"] is True
+    assert found.asks == {"alone", "ratings"}
+    assert len(found.signals) == 11
 
 
 def test_the_calibration_repeats_itself_and_survives_json(calibration: Calibration) -> None:
@@ -175,7 +207,7 @@ def test_the_margin_is_twice_the_standard_error_and_shrinks_with_more_rows(
 ) -> None:
     assert calibration.standard_error is not None
     assert calibration.margin == pytest.approx(2 * calibration.standard_error, abs=1e-4)
-    assert 0.005 < calibration.standard_error < 0.2
+    assert 0.001 < calibration.standard_error < 0.2
     few = calibrate(*data_set(rows=24), seed=7)
     many = calibrate(*data_set(rows=200), seed=7)
     assert few.standard_error is not None and many.standard_error is not None
@@ -191,7 +223,7 @@ def test_controls_that_nothing_tells_from_real_rows_turn_the_axis_off() -> None:
     assert found.asks == frozenset()
     assert found.probability(real["row000"]) is None
     assert found.margin is None
-    assert len(found.kinds) == 5
+    assert len(found.kinds) == 6
     assert calibration_from(json.loads(json.dumps(found.as_dict()))) == found
 
 
@@ -219,7 +251,7 @@ def test_rows_that_cannot_be_measured_are_left_out() -> None:
     real["zy"] = replace(real["row000"], loss=float("nan"))
     assert calibrate(real, controls, seed=7) == clean
     assert clean.probability(real["zz"]) is None
-    assert clean.probability(replace(real["row000"], reverse=None)) is None
+    assert clean.probability(replace(real["row000"], alone=None)) is None
 
 
 def test_a_missing_control_leaves_its_row_to_the_other_kinds() -> None:
@@ -253,5 +285,5 @@ def test_a_template_without_an_end_token_costs_one_signal_and_not_the_axis() -> 
     }
     found = calibrate(real, controls, seed=7)
     assert found.on
-    assert found.signals == ("loss", "late", "gain", "recoverability")
+    assert found.signals == ("loss", "peak", "copied", "looped", "gain", "opening")
     assert found.probability(real["row000"]) is not None

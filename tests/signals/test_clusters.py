@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from middo.signals import clusters as module
 from middo.signals.clusters import NOISE, find_clusters, match_clusters
 from middo.signals.density import centre_and_normalise
 
@@ -47,6 +48,71 @@ def test_k_means_takes_over_where_nothing_is_dense_and_repeats_itself() -> None:
     assert NOISE not in found.labels.values()
     assert len(found.clusters) == 10
     assert find_clusters(ids, vectors, np.zeros(200), seed=7) == found
+
+
+@pytest.fixture
+def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take 300 rows for a sample, so that 1,200 rows are a large set."""
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 300)
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_of_a_large_set_a_sample_is_clustered_and_the_rest_goes_with_it() -> None:
+    ids, vectors, truth = planted([600, 400, 200])
+    found = find_clusters(ids, vectors, np.zeros(1200), seed=7)
+    assert (found.method, found.sampled) == ("hdbscan", 300)
+    assert found.as_dict()["rows"] == 1200
+    labels = np.array([found.labels[name] for name in ids])
+    for planted_label in range(3):
+        inside = labels[truth == planted_label]
+        # At the edge of a cluster some rows are farther out than any that was sampled.
+        assert np.mean(inside == planted_label) > 0.95
+        assert set(inside.tolist()) <= {planted_label, NOISE}
+    assert find_clusters(ids, vectors, np.zeros(1200), seed=7) == found
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_rows_far_from_every_cluster_stay_outside() -> None:
+    ids, vectors, _ = planted([600, 500])
+    rng = np.random.default_rng(5)
+    vectors[::50] = centre_and_normalise(rng.normal(size=(22, 32)).astype(np.float32))
+    found = find_clusters(ids, vectors, np.zeros(1100), seed=7)
+    far = [found.labels[name] for name in ids[::50]]
+    # Some 6 of the 22 are in the sample, and HDBSCAN has its own mind about those.
+    assert far.count(NOISE) >= 14
+    near = [found.labels[name] for i, name in enumerate(ids) if i % 50]
+    assert near.count(NOISE) < 0.05 * len(near)
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_k_means_of_a_large_set_is_fitted_to_a_sample() -> None:
+    rng = np.random.default_rng(2)
+    vectors = centre_and_normalise(rng.normal(size=(1000, 32)).astype(np.float32))
+    ids = [f"{i:04d}" for i in range(1000)]
+    found = find_clusters(ids, vectors, np.zeros(1000), seed=7)
+    assert (found.method, found.sampled) == ("kmeans", 300)
+    assert len(found.clusters) == 22
+    assert NOISE not in found.labels.values()
+    # Each row lies with the centre that is nearest to it.
+    labels = np.array([found.labels[name] for name in ids])
+    means = np.array([vectors[labels == label].mean(axis=0) for label in range(22)])
+    own = np.einsum("ij,ij->i", vectors, means[labels])
+    assert np.mean(own > (vectors @ means.T).mean(axis=1)) > 0.99
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_a_planted_move_is_the_drift_of_a_large_set() -> None:
+    ids, vectors, truth = planted([600, 400, 200])
+    before = find_clusters(ids, vectors, np.zeros(1200), seed=7)
+    moved = np.flatnonzero(truth == 0)[:120]
+    later = vectors.copy()
+    later[moved] = vectors[np.flatnonzero(truth == 2)[:120]]
+    after = find_clusters(ids, later, np.zeros(1200), seed=7)
+    match = match_clusters(before.labels, after.labels)
+    assert match.common == 1200
+    assert match.drift == pytest.approx(120 / 1200, abs=0.03)
+    # Renumbered as it is by its size, the grown cluster is known by its members.
+    assert match.matched[after.labels[ids[-1]]] == before.labels[ids[-1]]
 
 
 @pytest.mark.parametrize("rows", [1, 5])

@@ -1,10 +1,16 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from middo.signals.controls import KINDS, Control, build_controls, choose_calibration_rows
 
 ROWS = [
-    (f"row{i:02d}", f"Question number {i}?", " ".join(f"w{i}x{j}" for j in range(12 + 3 * i)) + ".")
+    (
+        f"row{i:02d}",
+        f"Question number {i}?",
+        " ".join(f"w{i}x{j} {chr(97 + i) * 6}" for j in range(6 + 2 * i)) + ".",
+    )
     for i in range(20)
 ]
 
@@ -25,18 +31,36 @@ def test_each_kind_is_broken_in_its_own_way() -> None:
     words = answer.split()
     assert answer.startswith(broken["cut"])
     assert len(broken["cut"].split()) == len(words) // 3
-    assert broken["repeated"].split()[:8] == broken["repeated"].split()[8:16] == words[:8]
-    assert len(broken["repeated"].split()) == len(words)
+    repeated = broken["repeated"].split()
+    period = next(n for n in range(1, len(repeated)) if repeated[n] == repeated[0])
+    assert 3 <= period <= 20 < len(words) // 2
+    assert repeated == [words[n % period] for n in range(len(words))]
     assert sorted(broken["shuffled"].split()) == sorted(words)
     assert broken["shuffled"] != answer
     assert broken["echo"] == "Question number 10?"
+    changed = [(old, new) for old, new in zip(words, broken["reworded"].split(), strict=True)
+               if old != new]  # fmt: skip
+    assert len(changed) == 26 // 10
+    assert {old.rstrip(".") for old, _ in changed} == {"k" * 6}
+    assert all(len(set(new.rstrip("."))) == 1 for _, new in changed)
+
+
+def test_many_rows_share_the_controls_of_each_kind() -> None:
+    rows = [
+        (f"{name}.{copy}", prompt, answer) for copy in range(5) for name, prompt, answer in ROWS
+    ]
+    controls = build_controls(rows, seed=7, most=30)
+    assert Counter(control.kind for control in controls) == dict.fromkeys(KINDS, 30)
+    per_row = Counter(control.row_id for control in controls)
+    assert len(per_row) == 100 and max(per_row.values()) <= 2
+    assert controls == build_controls(rows[::-1], seed=7, most=30)
 
 
 def test_the_other_answer_is_of_similar_length() -> None:
     for row_id, _, answer in ROWS:
         other = by_kind(build_controls(ROWS, seed=7), row_id)["other"]
         assert other != answer
-        assert abs(len(other.split()) - len(answer.split())) <= 15
+        assert abs(len(other.split()) - len(answer.split())) <= 20
 
 
 def test_a_cut_ends_within_a_sentence() -> None:
@@ -77,6 +101,15 @@ def test_a_small_side_is_filled_up_from_the_other(held: int, trained: int, expec
         [(f"t{i}", 20) for i in range(trained)], [(f"h{i}", 20) for i in range(held)], 64, seed=7
     )
     assert len(chosen) == expected
+
+
+def test_a_row_that_does_not_fit_is_replaced_by_the_next() -> None:
+    rows = [(f"t{i:02d}", 20) for i in range(40)]
+    chosen = choose_calibration_rows(rows, [], 24, seed=7, fits=lambda name: name > "t09")
+    assert len(chosen) == 24 and min(chosen) > "t09"
+    held = [(f"h{i:02d}", 20) for i in range(40)]
+    chosen = choose_calibration_rows([], held, 24, seed=7, fits=lambda name: name > "h09")
+    assert len(set(chosen)) == 24 and min(chosen) > "h09"
 
 
 def test_short_answers_are_never_calibrated_on() -> None:

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from middo.signals.density import (
-    COPY,
     Density,
     centre_and_normalise,
     density,
     density_with,
-    exact_neighbours,
     mean_vector,
+    prompt_hash,
 )
+from middo.signals.neighbours import COPY, NONE, Neighbourhood
 
 
 def exact(ids: list[str], vectors: Any) -> Any:
@@ -33,8 +33,13 @@ def unit(*rows: Sequence[float]) -> Any:
 
 def measure(vectors: Any, prompts: list[str] | None = None, n: int = 2) -> Density:
     ids = [f"id{i}" for i in range(len(vectors))]
-    prompts = prompts or [f"prompt {i}" for i in range(len(vectors))]
-    return density(ids, vectors, prompts, exact(ids, vectors), n)
+    return density(ids, vectors, hashes(len(ids), prompts), exact(ids, vectors), n)
+
+
+def hashes(rows: int, prompts: list[str] | None = None) -> Any:
+    """Return the prompts' hashes; by default no two are equal."""
+    texts = prompts or [f"prompt {i}" for i in range(rows)]
+    return np.array([prompt_hash(text) for text in texts], dtype=np.uint64)
 
 
 def test_centring_removes_the_direction_that_all_share() -> None:
@@ -67,20 +72,65 @@ def test_density_is_the_mean_similarity_to_the_nearest_others() -> None:
 
 def test_equal_similarities_are_ordered_by_id() -> None:
     vectors = unit([1, 0], [0, 1], [0, -1])
-    ids = ["a", "z", "b"]
-    ranking = exact_neighbours(ids, vectors, [["a", "z", "b"], ["z", "a"], ["b"]])
-    assert ranking[0] == [("b", 0.0), ("z", 0.0)]
-    assert ranking[2] == []
+    space = Neighbourhood(["a", "z", "b"], vectors, hashes(3))
+    rows = np.arange(3)
+    candidates = np.array([[0, 1, 2], [1, 0, NONE], [2, NONE, NONE]])
+    chosen, near = space.pick(rows, candidates, 2)
+    assert chosen.tolist() == [[2, 1], [0, NONE], [NONE, NONE]]
+    assert near[0].tolist() == [0.0, 0.0]
+    assert np.isnan(near[1, 1])
+    assert space.search(rows, 2)[0][0].tolist() == [2, 1]
 
 
 def test_the_order_of_candidates_makes_no_difference() -> None:
     rng = np.random.default_rng(1)
     vectors = centre_and_normalise(rng.normal(size=(20, 8)).astype(np.float32))
-    ids = [f"{i:02d}" for i in range(20)]
-    one = exact_neighbours(ids, vectors, [ids] * 20)
-    other = exact_neighbours(ids, vectors, [ids[::-1]] * 20)
-    assert one == other
-    assert len(one[0]) == 19
+    space = Neighbourhood([f"{i:02d}" for i in range(20)], vectors, hashes(20))
+    rows = np.arange(20)
+    everyone = np.tile(rows, (20, 1))
+    one, other = space.pick(rows, everyone, 3), space.pick(rows, everyone[:, ::-1], 3)
+    assert one[0].tolist() == other[0].tolist()
+    assert one[1].tolist() == other[1].tolist()
+    full = space.search(rows, 3)
+    assert full[0].tolist() == one[0].tolist()
+    assert full[1].tolist() == one[1].tolist()
+
+
+def plainly(ids: list[str], vectors: Any, prompts: Any, n: int) -> list[list[tuple[str, float]]]:
+    """Choose neighbours as the definition says, one row at a time."""
+    wide = vectors.astype(np.float64)
+    found = []
+    for row in range(len(ids)):
+        near = np.round(wide @ wide[row], 4)
+        chosen: list[int] = []
+        for other in sorted(range(len(ids)), key=lambda i: (-near[i], ids[i])):
+            alike = [row, *chosen]
+            if len(chosen) < n and not any(
+                other == mate
+                or prompts[other] == prompts[mate]
+                or np.round(wide[other] @ wide[mate], 4) > COPY
+                for mate in alike
+            ):
+                chosen.append(other)
+        found.append([(ids[i], float(near[i])) for i in chosen])
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_copies_of_all_kinds_are_left_out_as_the_definition_says(n: int) -> None:
+    rng = np.random.default_rng(n)
+    vectors = rng.normal(size=(12, 6))[rng.integers(0, 12, 300)]
+    vectors[::3] += 0.05 * rng.normal(size=(100, 6))  # about as near as a copy, or not quite
+    vectors[::7] += rng.normal(size=(43, 6))
+    ids = [f"{i:03d}" for i in rng.permutation(300)]
+    prompts = hashes(300, [f"prompt {i}" for i in rng.integers(0, 150, 300)])
+    unit_vectors = centre_and_normalise(vectors.astype(np.float32))
+    found = density(ids, unit_vectors, prompts, exact(ids, unit_vectors), n)
+    pairs = [
+        list(zip(names, values, strict=True))
+        for names, values in zip(found.neighbours, found.similarities, strict=True)
+    ]
+    assert pairs == plainly(ids, unit_vectors, prompts, n)
 
 
 def test_a_row_pasted_five_times_is_still_alone() -> None:

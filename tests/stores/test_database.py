@@ -1,12 +1,13 @@
 """One file per run: migrated once, whole transactions, and clear words where it can't be used."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from middo.core.errors import MiddoError
-from middo.stores.database import MIGRATIONS, open_database, read_database
+from middo.stores.database import MIGRATIONS, Database, open_database, read_database
 from middo.stores.facts import Facts
 
 
@@ -53,9 +54,24 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
 
 def test_a_committed_row_is_synced_to_the_disk(tmp_path: Path) -> None:
     database = open_database(tmp_path / "ledger.db")
-    assert database.query("PRAGMA journal_mode") == [("wal",)]
-    assert database.query("PRAGMA synchronous") == [(2,)]  # FULL
+    with database.transaction() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+        assert connection.execute("PRAGMA synchronous").fetchall() == [(2,)]  # FULL
     database.close()
+
+
+def test_reading_does_not_wait_for_a_writer_and_writes_nothing(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "ledger.db")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO facts VALUES ('a', '1')")
+        with ThreadPoolExecutor(1) as other:  # as long as the transaction is open
+            seen = other.submit(database.query, "SELECT * FROM facts").result(timeout=10)
+        assert seen == []
+    assert database.query("SELECT * FROM facts") == [("a", "1")]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.query("INSERT INTO facts VALUES ('b', '2')")
+    database.close()
+    assert not (tmp_path / "ledger.db-wal").exists()
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
@@ -71,13 +87,14 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_fails_leaves_a_usable_connection(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "ledger.db")
+    plain = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    plain.execute("PRAGMA foreign_keys=ON")
+    database = Database(plain)
     with database.transaction() as connection:
         connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
         connection.execute(
             "CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"
         )
-    database.query("PRAGMA foreign_keys=ON")
     with pytest.raises(sqlite3.IntegrityError), database.transaction() as connection:
         connection.execute("INSERT INTO child VALUES (1)")  # refused by COMMIT
     with database.transaction() as connection:

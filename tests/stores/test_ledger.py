@@ -1,5 +1,6 @@
 """Units and outcomes: written once, read back the same, and counted honestly."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,10 +42,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-def test_units_outlive_their_process(tmp_path: Path) -> None:
+async def test_units_outlive_their_process(tmp_path: Path) -> None:
     first = open_database(tmp_path / "ledger.db")
+    ledger = Ledger(first)
     for unit in (UNIT, FAILED):
-        Ledger(first).add_unit(unit)
+        assert await ledger.add_unit(unit) == unit
+        assert ledger.unit(unit.key) == unit
+    assert ledger.unit("k3") is None
     first.close()
     second = read_database(tmp_path / "ledger.db")
     assert Ledger(second).unit("k1") == UNIT
@@ -53,41 +57,68 @@ def test_units_outlive_their_process(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_units_first_word_stands(database: Database) -> None:
+async def test_a_units_first_word_stands(database: Database) -> None:
     ledger = Ledger(database)
-    ledger.add_unit(UNIT)
-    ledger.add_unit(replace(UNIT, value={"answer": "It is 5."}, prompt_tokens=100))
+    late = replace(UNIT, value={"answer": "It is 5."}, prompt_tokens=100)
+    both = await asyncio.gather(*(ledger.add_unit(unit) for unit in (UNIT, late)))
+    assert both == [UNIT, UNIT]
     assert ledger.unit("k1") == UNIT
     assert ledger.spent().prompt_tokens == 11
 
 
-def test_what_was_spent_is_summed_and_the_unknown_is_told(database: Database) -> None:
+async def test_what_was_spent_is_summed_and_the_unknown_is_told(database: Database) -> None:
     ledger = Ledger(database)
     assert ledger.spent() == Spent(0, 0, 0, 0, 0.0)
-    ledger.add_unit(UNIT)
-    ledger.add_unit(FAILED)
-    ledger.add_unit(replace(UNIT, key="k3", prompt_tokens=None, completion_tokens=None))
+    await ledger.add_unit(UNIT)
+    await ledger.add_unit(FAILED)
+    await ledger.add_unit(replace(UNIT, key="k3", prompt_tokens=None, completion_tokens=None))
     spent = ledger.spent()
     assert spent == Spent(3, 22, 14, 1, 3.5)
     assert spent.tokens == 36
 
 
-def test_outcomes_come_back_in_order_of_id_and_round(database: Database) -> None:
+async def test_a_resumed_ledger_counts_on_from_what_is_there(database: Database) -> None:
+    first = Ledger(database)
+    await first.add_unit(UNIT)
+    resumed = Ledger(database)
+    assert resumed.spent() == Spent(1, 11, 7, 0, 1.5)
+    others = [replace(UNIT, key=f"n{number}", prompt_tokens=number) for number in range(30)]
+    await asyncio.gather(*(resumed.add_unit(unit) for unit in [UNIT, *others]))
+    assert resumed.spent() == Ledger(database).spent() == Spent(31, 11 + 435, 31 * 7, 0, 46.5)
+    assert resumed.unit("k1") == UNIT  # written before this process
+    assert resumed.unit("n29") == others[29]
+    assert resumed.unit("n30") is None
+
+
+async def test_a_unit_whose_asker_is_gone_is_counted_all_the_same(database: Database) -> None:
+    ledger = Ledger(database)
+    asker = asyncio.create_task(ledger.add_unit(UNIT))
+    await asyncio.sleep(0)  # it is handed in, and waits
+    asker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asker
+    await ledger.add_unit(FAILED)  # commits in order: the first one is written by now
+    assert ledger.spent() == Spent(2, 22, 14, 0, 2.0)
+
+
+async def test_outcomes_come_back_in_order_of_id_and_round(database: Database) -> None:
     ledger = Ledger(database)
     late = Outcome(1, "b", Axis.QUALITY, "accepted", "", [PROPOSAL, PROPOSAL])
     early = Outcome(1, "a", Axis.DIVERSITY, "deferred", "beyond the budget", [])
     other = Outcome(2, "a", Axis.COMPLEXITY, "failed", "rewriter: cut", [])
-    for outcome in (late, other, early):
-        ledger.add_outcome(outcome)
+    await ledger.add_outcome(late)
+    ledger.add_outcomes([other, early])
     assert ledger.outcomes(1) == [early, late]
+    assert ledger.fates(1) == {"a": "deferred", "b": "accepted"}
     assert ledger.outcomes(2) == [other]
     assert ledger.outcomes(3) == []
 
 
-def test_an_outcomes_first_word_stands(database: Database) -> None:
+async def test_an_outcomes_first_word_stands(database: Database) -> None:
     ledger = Ledger(database)
-    ledger.add_outcome(Outcome(0, "a", Axis.QUALITY, "rejected", "critic: wrong", [PROPOSAL]))
-    ledger.add_outcome(Outcome(0, "a", Axis.COMPLEXITY, "accepted", "", []))
+    await ledger.add_outcome(Outcome(0, "a", Axis.QUALITY, "rejected", "critic: wrong", [PROPOSAL]))
+    await ledger.add_outcome(Outcome(0, "a", Axis.COMPLEXITY, "accepted", "", []))
+    ledger.add_outcomes([Outcome(0, "a", Axis.COMPLEXITY, "failed", "", [])])
     assert ledger.outcomes(0) == [
         Outcome(0, "a", Axis.QUALITY, "rejected", "critic: wrong", [PROPOSAL])
     ]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -86,6 +87,34 @@ def test_one_who_looks_is_no_owner(tmp_path: Path) -> None:
     with (tmp_path / NAME).open("r", encoding="utf-8") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)  # what is_locked does, at its slowest
         assert not is_locked(tmp_path)
+
+
+def test_who_only_looks_does_not_keep_an_owner_out(tmp_path: Path) -> None:
+    import fcntl
+
+    with run_lock(tmp_path):
+        pass
+    with (tmp_path / NAME).open("r", encoding="utf-8") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        done = Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN))
+        done.start()
+        with run_lock(tmp_path):
+            assert is_locked(tmp_path)
+        done.join()
+
+
+def test_who_looks_for_ever_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr("middo.stores.lock.LOOKING_SECONDS", 0.05)
+    with run_lock(tmp_path):
+        pass
+    with (tmp_path / NAME).open("r", encoding="utf-8") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(RunLocked), run_lock(tmp_path):
+            pass
 
 
 def test_a_lock_file_without_a_readable_owner_still_locks(tmp_path: Path) -> None:

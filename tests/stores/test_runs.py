@@ -7,7 +7,7 @@ import pytest
 
 from middo.core.errors import UsageError
 from middo.stores.lock import run_lock
-from middo.stores.runs import list_runs, read_run, write_json, write_run, write_text
+from middo.stores.runs import list_runs, make_folder, read_run, write_json, write_run, write_text
 
 
 def test_a_running_run_without_an_owner_was_interrupted(tmp_path: Path) -> None:
@@ -74,3 +74,9 @@ def test_an_unreadable_run_does_not_hide_the_others(tmp_path: Path) -> None:
     write_run(tmp_path / "a", {"run": "a", "status": "finished"})
     (tmp_path / "b" / "run.json").write_text("{", "utf-8")
     assert [entry["status"] for entry in list_runs(tmp_path)] == ["finished", "unreadable"]
+
+
+def test_a_folder_that_can_not_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"--out: .*file/run can't be made \(Not a directory\)"):
+        make_folder(tmp_path / "file" / "run")

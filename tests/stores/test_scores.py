@@ -1,6 +1,7 @@
 """Measurements come back as they were, per model, and a batch is written whole."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,14 @@ import pytest
 
 from middo.core.measures import Measured
 from middo.stores.database import Database, open_database
-from middo.stores.scores import Scores
+from middo.stores.scores import BLOCK, Scores
 
 FULL = Measured(
     answer_tokens=12,
     prompt_tokens=5,
     loss=1.2345,
     end=0.5,
-    late=-0.25,
+    looped=0.25,
     alone=2.0,
     prompt=3.0,
     reverse=2.5,
@@ -40,17 +41,36 @@ def test_measurements_outlive_their_process(tmp_path: Path) -> None:
     Scores(first).add("model", batch)
     first.close()
     second = open_database(tmp_path / "ledger.db")
-    assert Scores(second).known("model", ["a", "b", "c", "d"]) == batch
+    slim = batch | {"a": replace(FULL, embedding=None)}
+    assert Scores(second).known("model", ["a", "b", "c", "d"]) == slim
     assert Scores(second).known("model", ["b"]) == {"b": LITTLE}
     second.close()
 
 
-def test_an_embedding_keeps_its_float32_value(database: Database) -> None:
-    vector = (0.123456, -7.654321, 1e-6)
-    Scores(database).add("model", {"a": Measured(loss=1.0, embedding=vector)})
-    found = Scores(database).known("model", ["a"])["a"].embedding
-    assert found is not None
-    assert np.array(found, np.float32).tolist() == np.array(vector, np.float32).tolist()
+def test_embeddings_come_as_one_array_in_the_order_asked_for(database: Database) -> None:
+    scores, rows = Scores(database), 2 * BLOCK + 7
+    vectors = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
+    names = [f"s{i:05d}" for i in range(rows)]
+    with_vectors = {
+        name: Measured(loss=1.0, embedding=tuple(vector.tolist()))
+        for name, vector in zip(names, vectors, strict=True)
+    }
+    scores.add("model", with_vectors | {"s00003": LITTLE, "s01005": UNSCORED})
+    asked = ["unknown", *reversed(names)]
+    ids, found = scores.vectors("model", asked)
+    kept = [i for i in reversed(range(rows)) if i not in (3, 1005)]
+    assert ids == [names[i] for i in kept]
+    assert found.dtype == np.float32
+    assert np.array_equal(found, vectors[kept])
+    assert len(scores.known("model", asked)) == rows
+
+
+def test_where_nothing_was_embedded_there_are_no_vectors(database: Database) -> None:
+    scores = Scores(database)
+    scores.add("model", {"a": LITTLE})
+    ids, found = scores.vectors("model", ["a"])
+    assert (ids, found.shape) == ([], (0, 0))
+    assert scores.known("model", []) == {}
 
 
 def test_models_do_not_share_measurements(database: Database) -> None:
@@ -58,7 +78,8 @@ def test_models_do_not_share_measurements(database: Database) -> None:
     scores.add("base", {"a": LITTLE})
     scores.add("tuned", {"a": FULL})
     assert scores.known("base", ["a"]) == {"a": LITTLE}
-    assert scores.known("tuned", ["a"]) == {"a": FULL}
+    assert scores.known("tuned", ["a"]) == {"a": replace(FULL, embedding=None)}
+    assert scores.vectors("base", ["a"])[0] == []
     assert scores.known("other", ["a"]) == {}
 
 

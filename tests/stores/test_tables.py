@@ -46,29 +46,64 @@ UNSCORED: dict[str, Any] = {
 }
 
 
+def columns(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Return rows as columns, numbers as arrays with NaN as the diagnosis has them."""
+    lists = {name: [row[name] for row in rows] for name in rows[0]}
+    arrays = {
+        name: np.array([np.nan if value is None else value for value in values], np.float64)
+        for name, values in lists.items()
+        if any(isinstance(value, float) for value in values)
+    }
+    counts = [row["answer_tokens"] or 0 for row in rows]
+    missing = [row["answer_tokens"] is None for row in rows]
+    return lists | arrays | {"answer_tokens": np.ma.MaskedArray(counts, mask=missing)}
+
+
 def test_signals_come_back(tmp_path: Path) -> None:
-    write_signals(tmp_path / "new" / "signals.parquet", [SIGNALS, UNSCORED])
-    assert read_signals(tmp_path / "new" / "signals.parquet") == [SIGNALS, UNSCORED]
+    path = tmp_path / "new" / "signals.parquet"
+    write_signals(path, columns(SIGNALS, UNSCORED))
+    assert read_signals(path) == [SIGNALS, UNSCORED]
+    assert pq.read_table(path).column("loss_base").null_count == 1
+
+
+def test_a_column_that_was_not_measured_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "signals.parquet"
+    write_signals(path, columns(SIGNALS) | {"loss_tuned": None})
+    assert read_signals(path) == [SIGNALS | {"loss_tuned": None}]
+
+
+def test_few_rows_and_columns_are_read_where_few_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "signals.parquet"
+    rows = [SIGNALS | {"id": f"s{i:05d}", "cluster": i % 7} for i in range(12_000)]
+    write_signals(path, columns(*rows))
+    found = read_signals(path, ids=["s11999", "s00003", "unknown"], columns=("id", "cluster"))
+    assert found == [{"id": "s00003", "cluster": 3}, {"id": "s11999", "cluster": 11999 % 7}]
+    assert read_signals(path, ids=["s00001"], columns=["quality"]) == [{"quality": 0.875}]
+    assert read_signals(path, ids=["s10000"]) == [rows[10_000]]
+    assert read_signals(path, ids=[]) == []
+    assert len(read_signals(path, columns=["cluster"])) == 12_000
 
 
 def test_a_table_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "signals.parquet"
-    write_signals(path, [SIGNALS])
+    write_signals(path, columns(SIGNALS))
     with pytest.raises((pa.ArrowException, TypeError)):
-        write_signals(path, [{**SIGNALS, "density": "near"}])
+        write_signals(path, columns(SIGNALS) | {"density": ["near"]})
     assert read_signals(path) == [SIGNALS]
-    write_signals(path, [UNSCORED])
+    write_signals(path, columns(UNSCORED))
     assert read_signals(path) == [UNSCORED]
     assert [found.name for found in tmp_path.iterdir()] == ["signals.parquet"]
 
 
 def test_embeddings_come_back_exactly(tmp_path: Path) -> None:
-    vectors = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
-    write_embeddings(tmp_path / "e.parquet", list("abcde"), vectors)
+    # More than are read at a time.
+    vectors = np.random.default_rng(0).normal(size=(10_500, 7)).astype(np.float32)
+    names = [f"s{i}" for i in range(len(vectors))]
+    write_embeddings(tmp_path / "e.parquet", names, vectors)
     ids, found = read_embeddings(tmp_path / "e.parquet")
-    assert ids == list("abcde")
+    assert ids == names
     assert found.dtype == np.float32
-    assert found.tolist() == vectors.tolist()
+    assert np.array_equal(found, vectors)
 
 
 def test_a_data_set_without_any_embedding_has_an_empty_table(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from middo.signals.density import centre_and_normalise, density
 from middo.stores.vectors import ChromaIndex, ExactIndex, Vectors
 
 
@@ -30,6 +31,26 @@ def test_chroma_finds_what_exact_search_finds(tmp_path: Path) -> None:
     own, one = chroma.nearest(held[:50], 1)
     assert [names[0] for names in own] == ids(50)
     assert one[:, 0] == pytest.approx(np.ones(50), abs=1e-5)
+    chroma.close()
+
+
+def test_chroma_leads_to_the_same_neighbours_as_exact_search(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    rows = 4000
+    held = rng.normal(size=(80, 64))[rng.integers(0, 80, rows)] + 0.7 * rng.normal(size=(rows, 64))
+    held[1::10] = held[::10]  # copies
+    held[2::40] = held[::40] + 0.02 * rng.normal(size=(100, 64))
+    prompts = np.arange(rows, dtype=np.uint64)
+    prompts[5::20] = prompts[4::20]
+    unit = centre_and_normalise(held.astype(np.float32))
+    exact, chroma = ExactIndex(), ChromaIndex(tmp_path, "round-0")
+    found = []
+    for index in (exact, chroma):
+        index.add(ids(rows), unit)
+        found.append(density(ids(rows), unit, prompts, index.nearest))
+    assert found[0].neighbours == found[1].neighbours
+    assert found[0].similarities == found[1].similarities
+    assert np.array_equal(found[0].values, found[1].values)
     chroma.close()
 
 

@@ -1,3 +1,6 @@
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -15,6 +18,17 @@ def test_auto_on_a_cpu_follows_its_instructions(monkeypatch: pytest.MonkeyPatch)
     assert pick_dtype("auto", "cpu") == "float32"
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert pick_dtype("auto", "cpu") == "bfloat16"
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists(),
+    reason="reads what Linux says of x86 processors",
+)
+def test_auto_agrees_with_what_the_processor_says_of_itself() -> None:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    flags = next(line for line in text.splitlines() if line.startswith("flags")).split()
+    computes = {"avx512_bf16", "amx_bf16"} & set(flags)
+    assert pick_dtype("auto", "cpu") == ("bfloat16" if computes else "float32")
 
 
 def test_auto_does_without_probes_that_the_build_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

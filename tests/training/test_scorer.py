@@ -1,168 +1,25 @@
+"""What the scorer does with batches, with what it was not asked, and with what it can't measure."""
+
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from middo.core.errors import ModelError
-from middo.core.measures import RATINGS, Ask, Item, Measured
+from middo.core.measures import Item, Measured
 from middo.core.records import Message
-from middo.training.exchange import unrepeated
-from middo.training.mask import attention_masks
-from middo.training.questions import ANSWER_QUESTIONS, PROMPT_QUESTIONS
-from middo.training.reading import read
+from middo.training.reading import MASKS
 from middo.training.scorer import Scorer
 from middo.training.sources import load_causal_lm, load_tokenizer
-from middo.training.template import Turn
 
 from ..tiny import tiny_model
-
-ALL: frozenset[Ask] = frozenset({"embedding", "alone", "reverse", "ratings"})
-KINDS = ["llama", "gpt2", "granite", "qwen2", "qwen2-window", "mistral-window", "gemma3-window"]
-NUMBERS = ("loss", "end", "late", "alone", "prompt", "reverse", "rating_mass")
-
-
-def item(key: str, prompt: str, answer: str, system: str | None = None) -> Item:
-    first = () if system is None else (Message("system", system),)
-    return Item(key, (*first, Message("user", prompt), Message("assistant", answer)))
-
-
-ITEMS = [
-    item("a", "What is the sum of 12 and 30?", "It is 42, since 30 more than 12 is 42."),
-    item("b", "Name the capital of France.", "Paris", system="Be kind, be short."),
-    item("c", "Write a short poem about the sea.", "The sea is blue, it sings the land to sleep."),
-    Item(
-        "d",
-        (
-            Message("user", "How many apples?"),
-            Message("assistant", "There are 10."),
-            Message("user", "And when I eat 3?"),
-            Message("assistant", "There are 7 apples left after you eat 3."),
-        ),
-    ),
-]
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def kind_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("kinds") / request.param, request.param)
+from .conversations import ALL, ITEMS, LOSS, RATING, assert_close, item
 
 
 @pytest.fixture(scope="module")
 def scorer(tiny_folder: Path) -> Scorer:
     return Scorer(tiny_folder)
-
-
-class Reference:
-    """Each signal by a pass of its own through the model's ordinary forward."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model = load_causal_lm(folder, "float32", "cpu")
-        self.tokenizer = load_tokenizer(folder)
-
-    def text(self, turns: list[Turn], generate: bool = False) -> str:
-        messages = [{"role": role, "content": content} for role, content in turns]
-        return str(
-            self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=generate
-            )
-        )
-
-    def run(self, text: str) -> tuple[list[int], list[tuple[int, int]], Any]:
-        coded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        with torch.inference_mode():
-            out = self.model(torch.tensor([coded["input_ids"]]), output_hidden_states=True)
-        return coded["input_ids"], coded["offset_mapping"], out
-
-    def losses(self, turns: list[Turn]) -> dict[tuple[int, int], float]:
-        """Return the losses of the last turn's content by place within it."""
-        text = self.text(turns)
-        start = text.rindex(turns[-1][1])
-        ids, places, out = self.run(text)
-        logs = out.logits[0].float().log_softmax(-1)
-        return {
-            (first - start, last - start): -float(logs[n - 1, ids[n]])
-            for n, (first, last) in enumerate(places)
-            if start <= first and last <= start + len(turns[-1][1])
-        }
-
-    def rating(self, turns: list[Turn], question: str) -> float:
-        _, _, out = self.run(self.text([*turns, ("user", question)], generate=True))
-        digits = [self.tokenizer.convert_tokens_to_ids(str(n)) for n in range(10)]
-        weights = out.logits[0, -1, digits].softmax(-1)
-        return float(sum(n * weight for n, weight in enumerate(weights)))
-
-    def embedding(self, turns: list[Turn]) -> Any:
-        text = self.text(turns)
-        start = text.rindex(turns[-1][1])
-        _, places, out = self.run(text)
-        inside = [n for n, (first, _) in enumerate(places) if first >= start]
-        inside = [n for n in inside if places[n][1] <= start + len(turns[-1][1])]
-        return out.hidden_states[-1][0, inside[1:]].mean(0).numpy()
-
-
-def test_every_signal_equals_a_plain_pass_of_its_own(kind_folder: Path) -> None:
-    scorer, plain = Scorer(kind_folder), Reference(kind_folder)
-    assert scorer.fused
-    for scored, measured in zip(ITEMS, scorer.score(ITEMS, ALL), strict=True):
-        turns: list[Turn] = [(message.role, message.content) for message in scored.messages]
-        prompt, answer = turns[-2][1], turns[-1][1]
-        system = [turn for turn in turns[:1] if turn[0] == "system"]
-
-        losses = list(plain.losses(turns).values())
-        half = len(losses) // 2
-        assert measured.answer_tokens == len(losses)
-        assert measured.loss == pytest.approx(np.mean(losses), abs=1e-4)
-        if half:
-            late = np.mean(losses[half:]) - np.mean(losses[:half])
-            assert measured.late == pytest.approx(late, abs=2e-4)
-        alone = plain.losses([*system, ("user", ""), ("assistant", answer)])
-        assert measured.alone == pytest.approx(np.mean(list(alone.values())), abs=1e-4)
-
-        before = plain.losses(turns[:-1])
-        after = plain.losses([*system, ("user", answer), ("assistant", prompt)])
-        assert before.keys() == after.keys()
-        trunk = scorer.tokens.encode(scored.messages)
-        kept = [trunk.offsets[index] for index in unrepeated(trunk)]
-        assert measured.prompt_tokens == len(before)
-        assert measured.prompt == pytest.approx(np.mean([before[k] for k in kept]), abs=1e-4)
-        assert measured.reverse == pytest.approx(np.mean([after[k] for k in kept]), abs=1e-4)
-
-        asked = [plain.rating(turns[:-1], question) for question in PROMPT_QUESTIONS]
-        asked += [plain.rating(turns, question) for question in ANSWER_QUESTIONS]
-        assert measured.ratings == pytest.approx(asked, abs=2e-4)
-        assert len(asked) == len(RATINGS)
-        assert measured.embedding is not None
-        np.testing.assert_allclose(measured.embedding, plain.embedding(turns[:-1]), atol=1e-5)
-
-
-def test_separate_passes_give_the_same_numbers(kind_folder: Path) -> None:
-    scorer = Scorer(kind_folder)
-    together = scorer.score(ITEMS, ALL)
-    scorer.__dict__["fused"] = False
-    for one, other in zip(together, scorer.score(ITEMS, ALL), strict=True):
-        assert_close(one, other)
-
-
-@pytest.mark.parametrize("kind", ["qwen2-window", "mistral-window", "gemma3-window"])
-def test_the_self_test_finds_a_window_that_the_mask_ignores(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unaware(config: Any, rows: Any, dtype: torch.dtype) -> Any:
-        class Windowless:
-            sliding_window = None
-
-        return attention_masks(Windowless, rows, dtype)
-
-    scorer = Scorer(tiny_model(tmp_path, kind))
-    expected = scorer.score(ITEMS, ALL)
-    monkeypatch.setattr("middo.training.network.attention_masks", unaware)
-    blind = Scorer(tmp_path)
-    assert scorer.fused
-    assert not blind.fused
-    for one, other in zip(expected, blind.score(ITEMS, ALL), strict=True):
-        assert_close(one, other)
 
 
 def test_a_batch_does_not_change_what_is_in_it(scorer: Scorer) -> None:
@@ -172,18 +29,39 @@ def test_a_batch_does_not_change_what_is_in_it(scorer: Scorer) -> None:
     assert scorer.score(ITEMS, ALL) == together
 
 
+def test_what_was_planned_is_measured_the_same(scorer: Scorer) -> None:
+    expected = scorer.score(ITEMS, ALL)
+    (batch,) = scorer.plan(ITEMS, ALL, budget_tokens=10**6)
+    assert sorted(batch) == [0, 1, 2, 3, 4]
+    assert scorer.score(ITEMS, ALL) == expected
+    assert scorer.score(ITEMS)[0].alone is None
+
+
 def test_what_is_not_asked_for_is_none_and_does_not_change_the_rest(scorer: Scorer) -> None:
     everything = scorer.score(ITEMS, ALL)
-    little = scorer.score(ITEMS)
-    for full, measured in zip(everything, little, strict=True):
+    for full, measured in zip(everything, scorer.score(ITEMS), strict=True):
         assert measured.loss == pytest.approx(full.loss, abs=1e-4)
         assert measured.end == pytest.approx(full.end, abs=1e-4)
-        for name in ("gain", "recoverability", "ratings", "rating_mass", "embedding"):
+        assert measured.copied == full.copied
+        for name in ("gain", "opening", "peak", "recoverability", "ratings", "embedding"):
             assert getattr(measured, name) is None
         assert full.rating_mass is not None
         assert 0 < full.rating_mass < 1
         assert full.embedding is not None
         assert len(full.embedding) == 48
+
+
+def test_the_answer_can_be_rated_alone(scorer: Scorer) -> None:
+    six = scorer.score(ITEMS, frozenset({"ratings"}))
+    three = scorer.score(ITEMS, frozenset({"answer_ratings"}))
+    for all_of_them, measured in zip(six, three, strict=True):
+        assert all_of_them.ratings is not None
+        assert measured.ratings is not None
+        assert measured.ratings[:3] == (None, None, None)
+        assert measured.ratings[3:] == pytest.approx(all_of_them.ratings[3:], abs=RATING)
+        assert measured.rating_mass == pytest.approx(all_of_them.rating_mass, abs=LOSS)
+    tokens = scorer.count_tokens(ITEMS, frozenset({"answer_ratings"}))
+    assert sum(tokens) < sum(scorer.count_tokens(ITEMS, frozenset({"ratings"})))
 
 
 def test_the_loss_is_over_the_labels_that_training_supervises(
@@ -207,8 +85,11 @@ def test_a_prompt_that_the_answer_echoes_gains_nothing(scorer: Scorer) -> None:
         [item("e", prompt, prompt), item("m", prompt + " Add the land.", prompt)], ALL
     )
     assert (echo.prompt, echo.reverse, echo.recoverability) == (0.0, 0.0, 0.0)
+    assert echo.copied == 1
     assert more.prompt is not None
     assert more.prompt > 0
+    assert more.copied is not None
+    assert 0 < more.copied < 1
 
 
 def test_bad_items_are_unscored_beside_good_ones(tiny_folder: Path) -> None:
@@ -220,6 +101,14 @@ def test_bad_items_are_unscored_beside_good_ones(tiny_folder: Path) -> None:
     assert none == Measured(unscored="no_prompt")
     assert_close(good, scorer.score([ITEMS[0]], ALL)[0])
     assert scorer.score([items[0]]) == [Measured(unscored="too_long")]
+    assert scorer.count_tokens(items, ALL)[0] == 0
+
+
+def test_an_answer_without_a_question_has_no_prompt(scorer: Scorer) -> None:
+    turns = (Message("system", "Be kind."), Message("assistant", "Hello."))
+    assert scorer.score([Item("s", turns)], ALL) == [Measured(unscored="no_prompt")]
+    assert scorer.score([]) == []
+    assert scorer.plan([]) == []
 
 
 def test_a_path_beyond_the_models_positions_is_too_long(tmp_path: Path) -> None:
@@ -250,41 +139,6 @@ def test_numbers_that_are_none_make_one_item_unscored(tiny_folder: Path, tmp_pat
     assert good.loss > 0
 
 
-@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")  # in peft itself
-def test_a_merged_adapter_scores_as_the_adapted_model(tiny_folder: Path, tmp_path: Path) -> None:
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(3)
-    adapted = get_peft_model(
-        load_causal_lm(tiny_folder, "float32", "cpu"),
-        LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
-    )
-    with torch.no_grad():
-        for name, weight in adapted.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.3)
-    adapted.save_pretrained(tmp_path)
-    scorer = Scorer(tiny_folder, adapter=tmp_path)
-    encoded = scorer.tokens.encode(ITEMS[0].messages)
-    labels = [
-        token if encoded.answer_span[0] <= place < encoded.answer_span[1] else -100
-        for place, token in enumerate(encoded.input_ids)
-    ]
-    with torch.inference_mode():
-        expected = adapted(
-            input_ids=torch.tensor([encoded.input_ids]), labels=torch.tensor([labels])
-        ).loss
-    measured = scorer.score(ITEMS[:1], ALL)[0]
-    assert scorer.fused
-    assert measured.loss == pytest.approx(float(expected), abs=1e-4)
-    assert abs(measured.loss - Scorer(tiny_folder).score(ITEMS[:1])[0].loss) > 0.01
-
-
-def test_a_folder_that_is_no_adapter_is_named(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="adapter_model.safetensors"):
-        Scorer(tiny_folder, adapter=tmp_path)
-
-
 def test_a_model_that_changes_its_logits_in_an_unknown_way_is_refused(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,32 +161,41 @@ def test_plans_are_longest_first_within_the_budget_and_by_key(scorer: Scorer) ->
     twins = [item(key, "What is the sum of 12 and 30?", "It is 42.") for key in "zyx"]
     items = [*twins, *ITEMS]
     lengths = scorer.count_tokens(items, ALL)
-    plan = scorer.plan(items, ALL, budget_tokens=2 * max(lengths))
+    budget = 2 * max(lengths)
+    plan = scorer.plan(items, ALL, budget_tokens=budget)
     assert sorted(sum(plan, [])) == list(range(len(items)))
     flat = [index for batch in plan for index in batch]
     assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
     assert [items[i].key for i in flat if items[i].key in "xyz"] == ["x", "y", "z"]
-    for batch in plan:
-        assert max(lengths[i] for i in batch) * len(batch) <= 2 * max(lengths)
-    assert plan == scorer.plan(items, ALL, budget_tokens=2 * max(lengths))
+    assert all(sum(lengths[i] for i in batch) <= budget for batch in plan)
+    assert plan == scorer.plan(items, ALL, budget_tokens=budget)
     assert sum(scorer.count_tokens(items)) < sum(lengths)
 
 
-def test_a_batch_that_does_not_fit_is_split(
-    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = scorer.score(ITEMS, ALL)
+def test_padding_counts_against_the_budget_where_rows_are_padded(tiny_folder: Path) -> None:
+    scorer = Scorer(tiny_folder)
+    budget = sum(scorer.count_tokens(ITEMS))
+    assert len(scorer.plan(ITEMS, budget_tokens=budget)) == 1
+    scorer.way = MASKS
+    plan = scorer.plan(ITEMS, budget_tokens=budget)
+    lengths = scorer.count_tokens(ITEMS)
+    assert len(plan) > 1
+    assert all(max(lengths[i] for i in batch) * len(batch) <= budget for batch in plan)
 
-    def small(network: Any, exchanges: Any, *rest: Any, **options: Any) -> Any:
-        if len(exchanges) > 1 or exchanges[0].answer_tokens == expected[1].answer_tokens:
-            raise torch.cuda.OutOfMemoryError("full")
-        return read(network, exchanges, *rest, **options)
 
-    monkeypatch.setattr("middo.training.scorer.read", small)
-    found = scorer.score(ITEMS, ALL)
-    assert found[1] == Measured(unscored="out_of_memory")
-    for one, other in zip(found[2:], expected[2:], strict=True):
-        assert_close(one, other)
+def test_the_work_is_counted_with_its_padding(tiny_folder: Path) -> None:
+    scorer = Scorer(tiny_folder)
+    tokens = scorer.count_tokens(ITEMS, ALL)
+    assert scorer.fused
+    assert scorer.work.passes == 0  # the self-test does not count
+    scorer.score(ITEMS, ALL)
+    assert (scorer.work.passes, scorer.work.tokens) == (1, sum(tokens))
+    assert scorer.work.padding == 0
+    scorer.way = MASKS
+    scorer.score(ITEMS, ALL)
+    assert scorer.work.tokens == 2 * sum(tokens)
+    assert scorer.work.computed == sum(tokens) + max(tokens) * len(tokens)
+    assert scorer.work.padding == pytest.approx(1 - scorer.work.tokens / scorer.work.computed)
 
 
 def test_a_template_that_refuses_questions_gives_no_ratings(tmp_path: Path) -> None:
@@ -350,41 +213,14 @@ def test_a_template_that_refuses_questions_gives_no_ratings(tmp_path: Path) -> N
 
 def test_bfloat16_passes_its_own_self_test(tiny_folder: Path, scorer: Scorer) -> None:
     half = Scorer(tiny_folder, dtype="bfloat16")
-    assert half.fused
+    assert half.way is scorer.way
     for one, other in zip(half.score(ITEMS, ALL), scorer.score(ITEMS, ALL), strict=True):
         assert one.loss == pytest.approx(other.loss, abs=0.2)
 
 
-def test_a_closed_scorer_holds_no_model(tiny_folder: Path) -> None:
+def test_a_closed_scorer_measures_nothing(tiny_folder: Path) -> None:
     scorer = Scorer(tiny_folder)
+    scorer.score(ITEMS)
     scorer.close()
-    assert scorer._network._model is None
-
-
-@pytest.mark.slow
-def test_the_real_small_model_prefers_true_answers() -> None:
-    from middo.training.sources import resolve_model
-
-    scorer = Scorer(resolve_model("smollm2-135m").folder)
-    assert scorer.fused
-    true, false = scorer.score(
-        [
-            item("t", "Name the capital of France.", "The capital of France is Paris."),
-            item("f", "Name the capital of France.", "Boil the eggs for seven minutes."),
-        ],
-        ALL,
-    )
-    assert true.loss < false.loss - 1
-    assert true.recoverability is not None
-    assert false.recoverability is not None
-    assert true.recoverability > false.recoverability
-    assert true.ratings is not None
-    assert all(0 <= rating <= 10 for rating in true.ratings)
-
-
-def assert_close(one: Measured, other: Measured) -> None:
-    for name in NUMBERS:
-        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=2e-4), name
-    assert one.ratings == pytest.approx(other.ratings, abs=2e-4)
-    assert one.embedding == pytest.approx(other.embedding, abs=1e-5)
-    assert one.unscored == other.unscored
+    with pytest.raises(ValueError, match="closed"):
+        scorer.score(ITEMS)

@@ -51,8 +51,12 @@ def trainer(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def batch(trainer: Any, *numbers: int) -> dict[str, Any]:
+    """Return rows as one sequence."""
+    from middo.training.packing import StepCollator, sequences
+
     rows = [trainer.train_dataset[number] for number in numbers]
-    return dict(trainer.data_collator(rows))
+    (sequence,) = sequences(StepCollator(1024)(rows))
+    return sequence
 
 
 def supervised(inputs: dict[str, Any]) -> int:
@@ -73,7 +77,7 @@ def test_logits_at_supervised_positions_give_trls_own_loss(
     assert float(ours.detach()) > 5
 
 
-def test_loss_is_the_mean_over_the_assistants_tokens_of_all_micro_batches(trainer: Any) -> None:
+def test_loss_is_the_mean_over_the_assistants_tokens_of_all_sequences(trainer: Any) -> None:
     import torch
 
     total, count = 0.0, 0
@@ -118,10 +122,3 @@ def test_a_loss_that_is_no_number_ends_the_training() -> None:
     watch.on_log(None, state, None, logs={"loss": 2.5})
     with pytest.raises(TrainingError, match=r"nan at step 5; lower training\.learning_rate"):
         watch.on_log(None, state, None, logs={"loss": float("nan")})
-
-
-def test_micro_batches_divide_the_step() -> None:
-    from middo.training.sft import micro_batch
-
-    assert [micro_batch(rows, "cuda") for rows in (1, 7, 8, 11, 12, 24)] == [1, 7, 8, 1, 6, 8]
-    assert [micro_batch(rows, "cpu") for rows in (1, 8, 24)] == [1, 1, 1]

@@ -14,9 +14,9 @@ from ..signals.controls import KINDS, build_controls, choose_calibration_rows, w
 from ..signals.quality import Calibration
 from .measuring import Advance, Measuring
 
-ROW_ASKS: frozenset[Ask] = frozenset({"embedding", "alone", "reverse", "ratings"})
-"""What is measured of the real rows: all that the diagnosis may want of them later."""
-CONTROL_ASKS: frozenset[Ask] = frozenset({"alone", "reverse", "answer_ratings"})
+ROW_ASKS: frozenset[Ask] = frozenset({"embedding", "alone", "answer_ratings"})
+"""What is measured of the real rows. The diagnosis takes it over, unless it wants all ratings."""
+CONTROL_ASKS: frozenset[Ask] = frozenset({"alone", "answer_ratings"})
 """What is measured of controls: their prompts are those of the rows."""
 SPARE = 2
 """Rows drawn per row wanted, as some turn out too long for the model."""

@@ -280,8 +280,8 @@ def _cautions(
         cautions.append(
             f"the model gives ratings only {masses.mean():.0%} of its probability: it can't judge"
         )
-    trial = calibration.trials.get("ratings")
-    if trial is not None and not trial["kept"]:
+    ratings = calibration.ratings
+    if ratings is not None and not ratings["kept"]:
         cautions.append("the model's own ratings tell nothing here and are not computed")
     by_axis = {axis: {f.sample_id for f in flags if f.axis is axis} for axis in Axis}
     for one, other in ((Axis.COMPLEXITY, Axis.QUALITY), (Axis.COMPLEXITY, Axis.DIVERSITY)):

@@ -117,8 +117,8 @@ class Measuring:
             rows: what to score, in the same order each time; several with one key count once.
             asks: what to measure beside the answer's loss.
             advance: told rows done, rows in all, and seconds left.
-            wider: asks that hold all of `asks`, with which some rows may be measured already; those
-                are not measured again.
+            wider: asks with which some rows may be measured already; where they hold all of `asks`,
+                those rows are not measured again.
 
         Raises:
             Interrupted: the run was asked to stop; finished batches are kept.
@@ -180,7 +180,7 @@ class Measuring:
         if stored is not None:
             return stored
         model = self._model(asks)
-        if wider is not None and wider != asks:
+        if wider is not None and wider > asks:
             self._scores.adopt(model, self._model(wider), by_key)
             known.update(self._scores.known(model, by_key))
         missing = [key for key in sorted(by_key) if key not in known]

@@ -93,7 +93,9 @@ def collect(
         loss_base=_losses(on_base),
         loss_tuned=None if one_model else _losses(measured),
         answer_tokens=np.array([one.answer_tokens for one in measured], dtype=np.int64),
-        ratings=np.array([one.ratings or none for one in measured]).reshape(-1, len(RATINGS)),
+        ratings=np.array([one.ratings or none for one in measured], dtype=np.float64).reshape(
+            -1, len(RATINGS)
+        ),
         rating_mass=_floats(one.rating_mass for one in measured),
         gain=_floats(one.gain for one in measured),
         recoverability=_floats(one.recoverability for one in measured),

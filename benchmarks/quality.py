@@ -111,7 +111,8 @@ def main() -> None:
               f" on {found['calibrated_on']} rows:")  # fmt: skip
         print(table(found["table"], ["judge", *kinds, "built", "unseen"]))
         print(f"correlation of quality with log answer length: {found['length']:.2f}")
-        print(f"optional signals kept: {found['kept']}")
+        if choice.ratings:
+            print(f"ratings kept in {found['ratings_kept']} of {choice.splits} calibrations")
     if choice.json:
         write(choice.json, document)
 
@@ -219,15 +220,14 @@ def judge_splits(
     size = min(choice.calibration, len(ids) // 2)
     kinds = [kind for kind in scores if kind != "real"]
     areas: dict[str, dict[str, list[float]]] = {"quality": {}, "form alone": {}, "loss alone": {}}
-    kept: dict[str, int] = {}
+    kept = 0
     correlations = []
     for split in range(choice.splits):
         order = np.random.default_rng([choice.seed, split]).permutation(len(ids))
         inside, outside = [ids[i] for i in order[:size]], [ids[i] for i in order[size:]]
         controls = {kind: _share(inside, number, scores[kind]) for number, kind in enumerate(KINDS)}
         calibration = calibrate({n: scores["real"][n] for n in inside}, controls, choice.seed)
-        for ask, trial in calibration.trials.items():
-            kept[ask] = kept.get(ask, 0) + trial["kept"]
+        kept += calibration.ratings is not None and calibration.ratings["kept"]
         judge = FormJudge(
             [form(by_id[n].prompt, by_id[n].answer) for n in inside],
             {
@@ -259,7 +259,7 @@ def judge_splits(
         "table": [_line(name, found) for name, found in areas.items()],
         "areas": {n: {k: _summary(v) for k, v in found.items()} for n, found in areas.items()},
         "length": float(np.mean(correlations)),
-        "kept": {ask: f"{count} of {choice.splits}" for ask, count in kept.items()},
+        "ratings_kept": kept,
     }
 
 

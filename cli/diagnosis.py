@@ -18,7 +18,6 @@ COLUMNS = (*(view.column for view in VIEWS), "answer_tokens", "unscored")
 MOST_CLUSTERS = 10
 _LABEL = 12
 _PROMPT_CELLS = 45
-_TRIALS = {"reverse": "Recoverability", "ratings": "The model's own ratings"}
 
 
 def picture(document: Document, rows: Rows, folder: Path) -> str:
@@ -118,8 +117,8 @@ def _calibration(found: Mapping[str, Any]) -> list[str]:
     lines += ["", *aligned(table, [False, True, True, False, False, False]), ""]
     used = ", ".join(found["signals"]) if found["on"] else "none, since no way counts"
     lines += wrapped(f"Signals used: {used}", hanging=INDENT)
-    for name, trial in found["trials"].items():
-        lines += wrapped(_trial(name, trial), hanging=INDENT)
+    if found["ratings"] is not None:
+        lines += wrapped(_ratings(found["ratings"]), hanging=INDENT)
     return [title, *(INDENT + line if line else "" for line in lines)]
 
 
@@ -137,13 +136,13 @@ def _kind(kind: Mapping[str, Any], signals: Sequence[str]) -> list[str]:
     ]
 
 
-def _trial(name: str, trial: Mapping[str, Any]) -> str:
-    """Say whether signals that cost extra earned their place."""
+def _ratings(trial: Mapping[str, Any]) -> str:
+    """Say whether the ratings, which cost extra, earned their place."""
     error = trial["standard_error"]
     change = f"the mean area changes by {trial['added']:+.4f}"
     change += "" if error is None else f" (standard error {error:.4f})"
     verdict = "used" if trial["kept"] else "not used, too little for the cost"
-    return f"{_TRIALS.get(name, clean(name))}: {change}; {verdict}"
+    return f"The model's own ratings: {change}; {verdict}"
 
 
 def _cautions(cautions: Sequence[str]) -> list[str]:

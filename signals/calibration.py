@@ -24,12 +24,6 @@ COUNTS_ABOVE = 0.6
 REFITS = 40
 ASKS: frozenset[Ask] = frozenset({"alone"})
 """What the signals that are always used need."""
-OPTIONAL: tuple[tuple[Ask, tuple[str, ...]], ...] = (
-    ("reverse", ("recoverability",)),
-    ("ratings", RATING_SIGNALS),
-)
-"""Signals that have to earn their cost: the prompt after the answer is about as many tokens as the
-conversation itself, and so are six questions."""
 
 
 def calibrate(
@@ -37,16 +31,19 @@ def calibrate(
 ) -> Calibration:
     """Calibrate quality on real rows and their controls.
 
-    Recoverability and ratings are each kept only where they raise the mean out-of-fold AUC over the
-    kinds that count by more than twice that difference's standard error (bootstrap over rows, the
-    same resamples for both).
+    The ratings are kept only where they raise the mean out-of-fold AUC over the kinds that count by
+    more than twice that difference's standard error (bootstrap over rows, the same resamples for
+    both): six questions are about as many tokens as the conversation itself.
+
+    Recoverability, L(p) − L(p|a), is no part of it: beside gain and opening it found nothing more
+    with models of 135M to 1.5B parameters, and it is the dearest signal of all.
 
     `standard_error` is that of a row's quality by refitting: the classifiers are fitted again on
     40 bootstrap resamples of the rows, and the standard deviation of each real row's quality over
     them is averaged.
 
     Args:
-        real: row id -> measurement, with `alone` asked, and `reverse` and `ratings` if wanted.
+        real: row id -> measurement, with `alone` asked, and `answer_ratings` if wanted.
         controls: kind -> row id -> measurement of that control, with the same asks.
         seed: of the run.
     """
@@ -61,14 +58,13 @@ def calibrate(
         return Calibration(False, reason, len(usable))
     counts = draw_counts(len(usable), np.random.default_rng([seed, 3]))
     chosen = _Trial(usable, controls, signals, ASKS, seed)
-    trials: dict[str, dict[str, Any]] = {}
-    for ask, extra in OPTIONAL:
-        if any(features(one, extra) is None for one in usable.values()):
-            continue
-        wider = _Trial(usable, controls, (*chosen.signals, *extra), chosen.asks | {ask}, seed)
-        trials[ask] = _compare(chosen, wider, counts)
-        chosen = wider if trials[ask]["kept"] else chosen
-    return _report(chosen, counts, seed, trials)
+    ratings = None
+    if all(features(one, RATING_SIGNALS) is not None for one in usable.values()):
+        with_ratings: frozenset[Ask] = ASKS | {"ratings"}
+        full = _Trial(usable, controls, (*signals, *RATING_SIGNALS), with_ratings, seed)
+        ratings = _compare(chosen, full, counts)
+        chosen = full if ratings["kept"] else chosen
+    return _report(chosen, counts, seed, ratings)
 
 
 class _Trial:
@@ -128,7 +124,7 @@ def _compare(plain: _Trial, full: _Trial, counts: Floats) -> dict[str, Any]:
 
 
 def _report(
-    trial: _Trial, counts: Floats, seed: int, trials: dict[str, dict[str, Any]]
+    trial: _Trial, counts: Floats, seed: int, ratings: dict[str, Any] | None
 ) -> Calibration:
     fitted = fit_classifiers(trial.real, trial.controls)
     kinds = tuple(_kind_report(trial, fitted, kind, counts) for kind in trial.controls)
@@ -137,7 +133,7 @@ def _report(
     if not counting:
         reason = "no kind of broken answer is told from real ones by this model"
         return Calibration(
-            False, reason, rows, frozenset(), trial.signals, kinds, fitted.scale, trials=trials
+            False, reason, rows, frozenset(), trial.signals, kinds, fitted.scale, ratings=ratings
         )
     sound = together([trial.unseen.real[kind] for kind in counting])
     broken = []
@@ -157,7 +153,7 @@ def _report(
         slope,
         intercept,
         error,
-        trials,
+        ratings,
     )
 
 

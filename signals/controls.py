@@ -18,7 +18,7 @@ Kind = Literal["other", "cut", "repeated", "shuffled", "echo", "reworded"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FEWEST_WORDS = 12
-MOST_OF_A_KIND = 32
+MOST_OF_A_KIND = 30
 """Controls of one kind at most: scoring them is most of a calibration's cost."""
 SIMILAR_LENGTHS = 5
 """Another row's answer is drawn from this many that are nearest in length."""

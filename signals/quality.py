@@ -12,7 +12,7 @@ keeps false alarms rare where nearly all rows are sound.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,8 @@ class Calibration:
         slope: of the odds' calibration over several kinds.
         intercept: of the same.
         standard_error: of a row's quality, see `signals.calibration`.
-        trials: what signals that have to earn their cost (`reverse`, `ratings`) add to the mean
-            AUC, its standard error and whether they were kept; an entry per signal measured.
+        ratings: mean AUC that the ratings add, its standard error and whether they were kept;
+            None where no ratings were measured.
     """
 
     on: bool
@@ -85,7 +85,7 @@ class Calibration:
     slope: float = 1.0
     intercept: float = 0.0
     standard_error: float | None = None
-    trials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ratings: dict[str, Any] | None = None
 
     @property
     def margin(self) -> float | None:

@@ -254,7 +254,7 @@ def test_cautions_name_what_weakens_the_figures() -> None:
             measured(4.0 + number / 10, 0.1), embedding=(1.0, 1.0), rating_mass=0.05
         )
     one = signals(rated)
-    told = calibration(trials={"ratings": {"added": 0.0, "standard_error": 0.1, "kept": False}})
+    told = calibration(ratings={"added": 0.0, "standard_error": 0.1, "kept": False})
     config = SignalsConfig(k={Axis.COMPLEXITY: 3.0, Axis.QUALITY: 1.0})
     found = look(
         one,

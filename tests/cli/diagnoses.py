@@ -49,10 +49,7 @@ _DOCUMENT: dict[str, Any] = {
                 "alone": {"loss": 0.31, "gain": 0.58, "log_length": 1.0},
             }
         ],
-        "trials": {
-            "reverse": {"added": 0.0, "standard_error": None, "kept": False},
-            "ratings": {"added": 0.0123, "standard_error": 0.02, "kept": True},
-        },
+        "ratings": {"added": 0.0123, "standard_error": 0.02, "kept": True},
     },
     "clusters": {
         "method": "kmeans",

@@ -75,7 +75,8 @@ def test_what_is_printed_is_what_the_files_say(
     assert len((out / "quarantine.jsonl").read_text("utf-8").splitlines()) == 1
     again = middo(*words, "--json")
     assert again.code == 0
-    assert again.document == document
+    assert again.document["scoring"]["passes"] == 0
+    assert {**again.document, "scoring": document["scoring"]} == document
     refused(middo(*words, "--set", "signals.share=0.3"), out, "another diagnosis", "--out")
 
 

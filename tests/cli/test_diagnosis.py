@@ -133,13 +133,11 @@ def test_without_embeddings_there_is_no_table() -> None:
 
 def test_the_calibration_says_what_counts_and_why_not() -> None:
     lines = section(shown(), "Calibration").split("\n")
-    assert lines[-8:] == [
+    assert lines[-6:] == [
         "  broken by  answers   area  95% interval    counts  best signal, alone",
         "  cut             24  0.551  0.450 to 0.660  no      loss 0.69",
         "",
         "  Signals used: none, since no way counts",
-        "  Recoverability: the mean area changes by +0.0000; not used, too little for the",
-        "    cost",
         "  The model's own ratings: the mean area changes by +0.0123 (standard error",
         "    0.0200); used",
     ]

@@ -186,10 +186,13 @@ def run_reference(
         check=True,
     )
     found: dict[str, Any] = json.loads((work / "found.json").read_text(encoding="utf-8"))
+    times = len(rows) / len(taken)
     return {
         **found,
-        "extrapolated": engine == "vllm" and len(taken) < len(rows),
-        "total": sum(found["seconds"][step] for step in STEPS) * len(rows) / len(taken),
+        "extrapolated": engine == "vllm" and times > 1,
+        "ratings": found["seconds"]["ratings"] * times,
+        "ratings_brief": found["seconds"]["ratings_brief"] * times,
+        "total": sum(found["seconds"][step] for step in STEPS) * times,
         "loading": sum(found["seconds"].get(step, 0.0) for step in LOADING),
     }
 

@@ -17,6 +17,8 @@ def times_faster(document: dict[str, Any]) -> dict[str, float] | None:
     ratios: dict[str, float] = {}
     for name in ("parity", "full"):
         ratios[name] = reference["total"] / seconds[name]
+        brief = reference["total"] - reference["ratings"] + reference["ratings_brief"]
+        ratios[f"{name}_brief"] = brief / seconds[name]
         whole = reference["total"] + reference["loading"]
         ratios[f"{name}_with_loading"] = whole / (seconds[name] + seconds["loading"])
     return ratios
@@ -38,6 +40,7 @@ def report(document: dict[str, Any]) -> str:
                 ["tuned loss", each["loss_tuned"], None, None],
                 ["prompt embedding", each["embedding"], None, None],
                 ["six ratings", each["ratings"], None, None],
+                ["... brief, not counted", each["ratings_brief"], None, None],
                 ["tuned model, one pass", None, *(middo[n]["seconds"] for n in ("parity", "full"))],
                 [
                     f"together, {document['rows']} rows"
@@ -50,9 +53,15 @@ def report(document: dict[str, Any]) -> str:
             ["step", "reference", "Middo, same results", "Middo, all signals"],
         ),
         "",
-        f"of the reference's {6 * reference['rows']} ratings {reference['without_number']} hold no"
-        f" number from 0 to 10, {reference['at_the_limit']} ran into the token limit;"
-        f" {reference['generated_tokens']} tokens generated",
+        *(
+            f"of the reference's {6 * reference['rows']} {name} {found['without_number']} hold no"
+            f" number from 0 to 10, {found['at_the_limit']} ran into the token limit;"
+            f" {found['tokens']:,} tokens generated"
+            for name, found in (
+                ("ratings", reference["answers"]["ratings"]),
+                ("brief ratings", reference["answers"]["ratings_brief"]),
+            )
+        ),
         "losses of the two sides differ by at most"
         f" {document['loss_differences']['base']:.2g} (base) and"
         f" {document['loss_differences']['tuned']:.2g} (tuned) nats",
@@ -104,8 +113,10 @@ def verdicts(document: dict[str, Any]) -> list[list[Any]]:
     if ratios is not None:
         add("same results, times faster", ratios["parity"], "parity", True)
         rows.append(["... loading counted", ratios["parity_with_loading"], None, ""])
+        rows.append(["... brief ratings", ratios["parity_brief"], None, ""])
         add("all signals, times faster", ratios["full"], "full", True)
         rows.append(["... loading counted", ratios["full_with_loading"], None, ""])
+        rows.append(["... brief ratings", ratios["full_brief"], None, ""])
     for name, found in zip(("same results", "all signals"), document["causal"], strict=True):
         add(f"{name}, times a causal pass", found["ratio"], "causal", False)
     share = calibration["share"]

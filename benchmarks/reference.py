@@ -1,7 +1,8 @@
 """The reference procedure, written plainly: what a diagnosis costs step by step.
 
 Two loss passes in padded batches of 8 in the order of the rows, the prompts' embeddings one by one,
-and six ratings per row as generated text, with the tuned model. It imports nothing of Middo, as
+and six ratings per row as generated text, with the tuned model. The ratings are generated once more
+with questions that ask for a brief answer, which is told apart. It imports nothing of Middo, as
 vLLM wants an environment of its own (`reference_setup.sh`); `diagnosis.py` starts it:
 
     python benchmarks/reference.py JOB.json RESULT.json
@@ -32,8 +33,7 @@ PROMPT_QUESTION = """Here is an instruction that somebody wrote for an assistant
 Instruction:
 {prompt}
 
-How {quality} is this instruction? Rate it with a number from 0 (not at all) to 10 (perfectly), \
-then explain your rating."""
+How {quality} is this instruction? {form}"""
 ANSWER_QUESTION = """Here is an instruction, and what an assistant answered.
 
 Instruction:
@@ -42,8 +42,14 @@ Instruction:
 Answer:
 {answer}
 
-How {quality} is this answer? Rate it with a number from 0 (not at all) to 10 (perfectly), then \
-explain your rating."""
+How {quality} is this answer? {form}"""
+FORMS = {
+    "ratings": "Rate it with a number from 0 (not at all) to 10 (perfectly), then explain your"
+    " rating.",
+    "ratings_brief": "Begin your reply with a number from 0 (not at all) to 10 (perfectly). Then"
+    " explain it in one or two sentences.",
+}
+"""The free form is the procedure; the brief one tells how much of the time is talk."""
 PROMPT_QUALITIES = (
     "clear and easy to understand",
     "complete, with all that is needed to answer it,",
@@ -54,6 +60,11 @@ ANSWER_QUALITIES = (
     "complete, doing all that was asked,",
     "free of false statements",
 )
+
+
+Chats = list[list[dict[str, str]]]
+Answers = list[tuple[str, int]]
+"""Each chat's answer, and how many tokens it has."""
 
 
 class Clock:
@@ -82,7 +93,7 @@ def load(folder: str, dtype: str) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
 
 
-def answer_losses(model: Any, tokenizer: Any, rows: list[list[dict[str, str]]]) -> list[float]:
+def answer_losses(model: Any, tokenizer: Any, rows: Chats) -> list[float]:
     """Return each row's mean cross-entropy over the answer's tokens, nats."""
     import torch
 
@@ -115,9 +126,7 @@ def answer_losses(model: Any, tokenizer: Any, rows: list[list[dict[str, str]]]) 
     return losses
 
 
-def prompt_embeddings(
-    model: Any, tokenizer: Any, rows: list[list[dict[str, str]]]
-) -> list[list[float]]:
+def prompt_embeddings(model: Any, tokenizer: Any, rows: Chats) -> list[list[float]]:
     """Return each prompt's mean last hidden state, one prompt at a time."""
     import torch
 
@@ -131,15 +140,17 @@ def prompt_embeddings(
     return vectors
 
 
-def rating_chats(rows: list[list[dict[str, str]]]) -> list[list[dict[str, str]]]:
+def rating_chats(rows: Chats, form: str) -> Chats:
     """Return six conversations per row, each asking for one rating."""
     chats = []
     for row in rows:
         prompt = "\n\n".join(turn["content"] for turn in row[:-1])
         answer = row[-1]["content"]
-        texts = [PROMPT_QUESTION.format(prompt=prompt, quality=q) for q in PROMPT_QUALITIES]
+        texts = [
+            PROMPT_QUESTION.format(prompt=prompt, quality=q, form=form) for q in PROMPT_QUALITIES
+        ]
         texts += [
-            ANSWER_QUESTION.format(prompt=prompt, answer=answer, quality=q)
+            ANSWER_QUESTION.format(prompt=prompt, answer=answer, quality=q, form=form)
             for q in ANSWER_QUALITIES
         ]
         chats += [[{"role": "user", "content": text}] for text in texts]
@@ -147,9 +158,9 @@ def rating_chats(rows: list[list[dict[str, str]]]) -> list[list[dict[str, str]]]
 
 
 def rate_with_vllm(
-    folder: str, dtype: str, chats: list[list[dict[str, str]]], context: int, clock: Clock
-) -> list[tuple[str, int]]:
-    """Return each chat's answer and how many tokens it has."""
+    folder: str, dtype: str, chats: dict[str, Chats], context: int, clock: Clock
+) -> dict[str, Answers]:
+    """Return the answers per form, each form in one call."""
     # Not in Middo's environment, where types are checked.
     from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
 
@@ -159,47 +170,54 @@ def rate_with_vllm(
             dtype=dtype,
             max_model_len=context,
             enforce_eager=True,
-            max_num_seqs=len(chats),
+            max_num_seqs=max(map(len, chats.values())),
             seed=SEED,
         )
     # The engine's seed is enough: a seed per request breaks vLLM 0.32 on CPU where a prompt is cut.
     sampling = SamplingParams(temperature=TEMPERATURE, max_tokens=MAX_NEW_TOKENS)
-    with clock.step("ratings"):
-        answers = engine.chat(chats, sampling, use_tqdm=False)
-    return [(one.outputs[0].text, len(one.outputs[0].token_ids)) for one in answers]
+    answers = {}
+    for form, asked in chats.items():
+        with clock.step(form):
+            found = engine.chat(asked, sampling, use_tqdm=False)
+        answers[form] = [(one.outputs[0].text, len(one.outputs[0].token_ids)) for one in found]
+        engine.reset_prefix_cache()
+    return answers
 
 
 def rate_with_transformers(
-    model: Any, tokenizer: Any, chats: list[list[dict[str, str]]], clock: Clock
-) -> list[tuple[str, int]]:
-    """Return each chat's answer and how many tokens it has, generated in batches of 8."""
+    model: Any, tokenizer: Any, chats: dict[str, Chats], clock: Clock
+) -> dict[str, Answers]:
+    """Return the answers per form, generated in batches of 8."""
     import torch
 
     torch.manual_seed(SEED)
-    answers = []
-    with clock.step("ratings"):
-        for start in range(0, len(chats), BATCH):
-            encoded = tokenizer.apply_chat_template(
-                chats[start : start + BATCH],
-                add_generation_prompt=True,
-                padding=True,
-                tokenizer_kwargs={"padding_side": "left"},
-                return_dict=True,
-                return_tensors="pt",
-            )
-            with torch.inference_mode():
-                found = model.generate(
-                    **encoded,
-                    do_sample=True,
-                    temperature=TEMPERATURE,
-                    max_new_tokens=MAX_NEW_TOKENS,
-                    pad_token_id=tokenizer.pad_token_id,
+    answers: dict[str, Answers] = {}
+    for form, asked in chats.items():
+        answers[form] = []
+        with clock.step(form):
+            for start in range(0, len(asked), BATCH):
+                encoded = tokenizer.apply_chat_template(
+                    asked[start : start + BATCH],
+                    add_generation_prompt=True,
+                    padding=True,
+                    tokenizer_kwargs={"padding_side": "left"},
+                    return_dict=True,
+                    return_tensors="pt",
                 )
-            for ids in found[:, encoded["input_ids"].shape[1] :]:
-                # The first end token ends an answer; what follows pads the batch.
-                ends = (ids == tokenizer.eos_token_id).nonzero()
-                count = int(ends[0]) + 1 if len(ends) else len(ids)
-                answers.append((tokenizer.decode(ids[:count], skip_special_tokens=True), count))
+                with torch.inference_mode():
+                    found = model.generate(
+                        **encoded,
+                        do_sample=True,
+                        temperature=TEMPERATURE,
+                        max_new_tokens=MAX_NEW_TOKENS,
+                        pad_token_id=tokenizer.pad_token_id,
+                    )
+                for ids in found[:, encoded["input_ids"].shape[1] :]:
+                    # The first end token ends an answer; what follows pads the batch.
+                    ends = (ids == tokenizer.eos_token_id).nonzero()
+                    count = int(ends[0]) + 1 if len(ends) else len(ids)
+                    text = tokenizer.decode(ids[:count], skip_special_tokens=True)
+                    answers[form].append((text, count))
     return answers
 
 
@@ -207,6 +225,17 @@ def usable_rating(text: str) -> float | None:
     """Return the first number of an answer where it is on the scale, else None."""
     found = re.search(r"-?\d+(?:\.\d+)?", text)
     return float(found[0]) if found and 0 <= float(found[0]) <= 10 else None
+
+
+def counted(answers: Answers) -> dict[str, Any]:
+    """Return the ratings of one form, and what it took to get them."""
+    ratings = [usable_rating(text) for text, _ in answers]
+    return {
+        "ratings": ratings,
+        "without_number": sum(rating is None for rating in ratings),
+        "tokens": sum(count for _, count in answers),
+        "at_the_limit": sum(count >= MAX_NEW_TOKENS for _, count in answers),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -227,7 +256,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(job["base"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    chats = rating_chats(rows)
+    chats = {name: rating_chats(rows, form) for name, form in FORMS.items()}
     with clock.step("load_base"):
         model = load(job["base"], dtype)
     with clock.step("loss_base"):
@@ -242,7 +271,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         embeddings = prompt_embeddings(model, tokenizer, rows)
     prompts = [
         len(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
-        for chat in chats
+        for chat in chats["ratings"] + chats["ratings_brief"]
     ]
     if engine == "vllm":
         context = min(max(prompts) + MAX_NEW_TOKENS, model.config.max_position_embeddings)
@@ -261,11 +290,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "loss_base": on_base,
         "loss_tuned": on_tuned,
         "embedding_size": len(embeddings[0]),
-        "ratings": [usable_rating(text) for text, _ in answers],
-        "without_number": sum(usable_rating(text) is None for text, _ in answers),
-        "rating_prompt_tokens": sum(prompts),
-        "generated_tokens": sum(count for _, count in answers),
-        "at_the_limit": sum(count >= MAX_NEW_TOKENS for _, count in answers),
+        "answers": {form: counted(found) for form, found in answers.items()},
         "peak_memory_mb": round(max(one.ru_maxrss for one in usage) * 1024 / 1e6),
     }
 

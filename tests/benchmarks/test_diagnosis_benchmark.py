@@ -14,6 +14,7 @@ def document(engine: str = "vllm", ratings: float = 390.0) -> dict[str, Any]:
         "padding": 0.0,
         "tokens_per_second": 225.0,
     }
+    talk = {"without_number": 9, "at_the_limit": 2, "tokens": 30000}
     found: dict[str, Any] = {
         "model": "tiny",
         "rows": 16,
@@ -41,12 +42,18 @@ def document(engine: str = "vllm", ratings: float = 390.0) -> dict[str, Any]:
             "engine": engine,
             "rows": 16,
             "extrapolated": False,
-            "seconds": {"loss_base": 4.0, "loss_tuned": 4.0, "embedding": 2.0, "ratings": ratings},
+            "seconds": {
+                "loss_base": 4.0,
+                "loss_tuned": 4.0,
+                "embedding": 2.0,
+                "ratings": ratings,
+                "ratings_brief": 70.0,
+            },
+            "ratings": ratings,
+            "ratings_brief": 70.0,
             "total": 10.0 + ratings,
             "loading": 30.0,
-            "without_number": 9,
-            "at_the_limit": 2,
-            "generated_tokens": 30000,
+            "answers": {"ratings": talk, "ratings_brief": talk},
             "peak_memory_mb": 5000,
         },
         "loss_differences": {"base": 1e-5, "tuned": 2e-5},
@@ -56,7 +63,14 @@ def document(engine: str = "vllm", ratings: float = 390.0) -> dict[str, Any]:
 
 def test_ratios_leave_loading_out_and_tell_it_apart() -> None:
     assert document()["times_faster"] == pytest.approx(
-        {"parity": 50, "parity_with_loading": 43, "full": 20, "full_with_loading": 430 / 22}
+        {
+            "parity": 50,
+            "parity_brief": 10,
+            "parity_with_loading": 43,
+            "full": 20,
+            "full_brief": 4,
+            "full_with_loading": 430 / 22,
+        }
     )
 
 
@@ -96,7 +110,7 @@ def test_a_rating_is_the_first_number_where_it_is_on_the_scale(
 
 def test_six_ratings_are_asked_per_row_and_three_show_the_answer() -> None:
     row = [{"role": "user", "content": "Name a sea."}, {"role": "assistant", "content": "Adria"}]
-    texts = [chat[0]["content"] for chat in rating_chats([row])]
+    texts = [chat[0]["content"] for chat in rating_chats([row], "Rate it.")]
     assert len(set(texts)) == 6
     assert ["Adria" in text for text in texts] == [False] * 3 + [True] * 3
     assert all("Name a sea." in text for text in texts)

@@ -183,16 +183,7 @@ def _diagnosis(flagged: dict[str, Axis]) -> dict[str, Any]:
         "thresholds": Reference(complexity, Choice(2.0, 0.1, ()), None, None, 2.0).as_dict(),
         "shift": 0.0,
         "calibration": calibration.as_dict(),
-        "flags": [
-            {
-                "id": flag.sample_id,
-                "axis": str(flag.axis),
-                "score": flag.score,
-                "threshold": flag.threshold,
-                "reason": flag.reason,
-            }
-            for flag in flags
-        ],
+        "flags": [flag.as_dict() for flag in flags],
         "proof": {"terms": terms.as_dict(), "loss_ceiling": 4.0, "holdout_rows": 64},
     }
 

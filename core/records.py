@@ -152,6 +152,16 @@ class Flag:
     threshold: float
     reason: str
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the flag as JSON types, as `diagnosis.json` has it."""
+        return {
+            "id": self.sample_id,
+            "axis": str(self.axis),
+            "score": self.score,
+            "threshold": self.threshold,
+            "reason": self.reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

@@ -194,16 +194,7 @@ def as_document(
         "calibration": calibration.as_dict(),
         "clusters": clusters.as_dict() if clusters else None,
         "drift": drift.drift if drift else None,
-        "flags": [
-            {
-                "id": flag.sample_id,
-                "axis": str(flag.axis),
-                "score": flag.score,
-                "threshold": flag.threshold,
-                "reason": flag.reason,
-            }
-            for flag in found.flags
-        ],
+        "flags": [flag.as_dict() for flag in found.flags],
     }
 
 

@@ -44,14 +44,16 @@ def train_round(deps: Deps, state: LoopState) -> Step:
 def evaluate_round(deps: Deps, state: LoopState) -> Step:
     """Score the hold-out with the round's model; in round 0 with the untuned base too."""
     number = state["round"]
-    held = list(deps.holdout())
+    held, stage = deps.holdout(), f"round.{number}.holdout"
     advance = advance_in(deps, "evaluate", number, "hold-out rows")
     base = None
     if number == 0:
-        with deps.measuring(None) as untuned:
-            base = evaluate(untuned, "holdout.base", held, advance)
-    with deps.measuring(number) as tuned:
-        scored = evaluate(tuned, f"round.{number}.holdout", held, advance)
+        with deps.comparing(number) as models:
+            base = evaluate(models.base, "holdout.base", held, advance)
+            scored = evaluate(models.tuned, stage, held, advance)
+    else:
+        with deps.measuring(number) as tuned:
+            scored = evaluate(tuned, stage, held, advance)
     write_holdout(deps, number, scored, base)
     figures = refresh_figures(deps, number)
     if figures["holdout_loss"] is None:

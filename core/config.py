@@ -15,7 +15,7 @@ from .records import Axis
 Share = Annotated[float, Field(gt=0, lt=1)]
 Band = tuple[float, float]
 
-CHANGEABLE = ("budget", "refinement.concurrency")
+CHANGEABLE = ("budget", "refinement.concurrency", "traces")
 """Dotted keys outside the configuration's hash, which `resume --set` may change."""
 
 
@@ -120,24 +120,68 @@ class ChecksConfig(Section):
         return self
 
 
-class RoleConfig(Section):
-    """The model behind one agent."""
+class TeacherConfig(Section):
+    """An LLM that an agent can ask."""
 
     model: str = Field(description="`provider:model`, such as `llamacpp:smollm2-135m`")
     params: dict[str, Any] = Field({}, description="arguments for the model, as `temperature`")
     api_key_env: str | None = Field(None, description="environment variable that holds the key")
+    timeout: float | None = Field(
+        None, gt=0, description="seconds for one call; default 300, none for models in this process"
+    )
+
+
+class RoleConfig(TeacherConfig):
+    """The model behind one agent, and who answers where it can't."""
+
+    fallbacks: list[TeacherConfig] = Field(
+        [], description="models asked in this order where the one before is down or has no answer"
+    )
+
+    @property
+    def chain(self) -> tuple[TeacherConfig, ...]:
+        """The models in the order in which they are asked."""
+        first = TeacherConfig(**{name: getattr(self, name) for name in TeacherConfig.model_fields})
+        return (first, *self.fallbacks)
+
+
+class PlanBounds(Section):
+    """How far an LLM as diagnostician may move the plan; what goes beyond is held there."""
+
+    k: Band = Field((0.5, 4.0), description="threshold factors that it may set")
+    share: Band = Field((0.1, 0.8), description="part of the refine budget that one axis may get")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PlanBounds":
+        for key, (low, high) in (("k", self.k), ("share", self.share)):
+            if not 0 <= low < high:
+                raise ValueError(f"{key}: give a lower bound of 0 or more and a higher upper one")
+        return self
 
 
 class AgentsConfig(Section):
-    """Which model plays which role. No critic: the rewriter's model is asked."""
+    """Which model plays which role.
+
+    No critic: the rewriter's model is asked. No diagnostician: the plan is the code's own.
+    """
 
     rewriter: RoleConfig = RoleConfig(model="llamacpp:smollm2-135m")
     critic: RoleConfig | None = None
+    diagnostician: RoleConfig | None = None
+    plan: PlanBounds = PlanBounds()
 
     @property
     def judge(self) -> RoleConfig:
         """The critic's model, or the rewriter's where none is configured."""
         return self.critic or self.rewriter
+
+    @property
+    def roles(self) -> dict[str, RoleConfig]:
+        """Every role that asks a model, by name."""
+        roles = {"rewriter": self.rewriter, "critic": self.judge}
+        return (
+            roles if self.diagnostician is None else {**roles, "diagnostician": self.diagnostician}
+        )
 
 
 class EvaluationConfig(Section):
@@ -160,8 +204,20 @@ class GateConfig(Section):
 class BudgetConfig(Section):
     """Hard caps, checked before each call to an LLM. A run that meets one can be resumed."""
 
+    max_usd: float | None = Field(None, gt=0, description="price of all LLM calls together")
     max_tokens: int | None = Field(None, ge=1, description="tokens of all LLM calls together")
     max_hours: float | None = Field(None, gt=0, description="wall-clock time of the run")
+    prices: str | None = Field(
+        None, description="YAML or JSON file with prices of models that have no known one"
+    )
+
+
+class TracesConfig(Section):
+    """Where records of the run go besides its own folder: nowhere, unless told."""
+
+    langsmith: bool = Field(
+        False, description="let LangSmith's environment variables send LLM calls there"
+    )
 
 
 class RunConfig(Section):
@@ -177,6 +233,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
+    traces: TracesConfig = TracesConfig()
     rounds: int = Field(3, ge=0, description="refinements at most; trainings are one more")
     seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
 

@@ -11,10 +11,7 @@ from pydantic_core import ErrorDetails
 from .config_reference import config_keys, expectation, section_keys
 from .yaml_source import Place, Source, dotted
 
-_NOT_YET = re.compile(
-    r"review|traces|evaluation\.tasks|budget\.max_usd|agents\.diagnostician"
-    r"|agents\.[a-z]+\.fallbacks"
-)
+_NOT_YET = re.compile(r"review|evaluation\.tasks")
 """Keys of the design that this version doesn't have."""
 
 _LONGEST = 60

@@ -115,6 +115,8 @@ def _kind(node: dict[str, Any]) -> str:
             return ("an integer" if kind == "integer" else "a number") + _bounds(node)
         case "string":
             return "text"
+        case "boolean":
+            return "true or false"
         case "array" if "prefixItems" in node:
             return f"a list of {len(node['prefixItems'])} numbers"
         case "array":
@@ -145,6 +147,8 @@ def _choices(node: dict[str, Any]) -> str:
 
 def _list_words(node: dict[str, Any]) -> str:
     item = _plain(node["items"])
+    if "properties" in item:
+        return "a list of sections with " + ", ".join(item["properties"])
     few = " of at least one of " if node.get("minItems") else " of "
     return "a list" + few + (_choices(item) if "enum" in item else "texts")
 

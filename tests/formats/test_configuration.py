@@ -235,11 +235,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(
     "text",
     [
         "review: true",
-        "traces: {otlp: x}",
         "evaluation: {tasks: []}",
-        "budget: {max_usd: 3}",
-        "agents: {diagnostician: {model: 'a:b'}}",
-        "agents: {rewriter: {model: 'a:b', fallbacks: []}}",
     ],
 )
 def test_planned_keys_say_that_they_are_not_there_yet(config_file: WriteFile, text: str) -> None:

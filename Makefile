@@ -1,6 +1,7 @@
 # make demo    set everything up and run the whole loop on the shipped rows
 # make test    the tests
 # make check   formatting, lint and types
+# make recording   record the demo's teacher anew: make recording TEACHER=FILE.gguf
 # make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ DATA ?= demo
 REFERENCE_PYTHON ?=
 BENCHMARKS := scale loop training precision quality diagnosis
 
-.PHONY: demo test check bench $(BENCHMARKS) clean
+.PHONY: demo test check bench recording $(BENCHMARKS) clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/middo run
@@ -38,6 +39,11 @@ diagnosis: OPTIONS := $(if $(REFERENCE_PYTHON),--reference-python $(REFERENCE_PY
 $(BENCHMARKS): $(VENV)/demo.done
 	mkdir -p benchmarks/results
 	$(BIN)/python -m benchmarks.$@ --data $(DATA) --json benchmarks/results/$@.json $(OPTIONS)
+
+NAME ?= Qwen2.5-Coder-1.5B-Instruct ($(notdir $(TEACHER)))
+LICENCE ?= Apache-2.0
+recording: $(VENV)/demo.done
+	$(BIN)/python -m benchmarks.recording --teacher $(TEACHER) --name "$(NAME)" --licence $(LICENCE)
 
 $(VENV)/demo.done: pyproject.toml constraints-cpu.txt Makefile
 	$(PYTHON) -m venv $(VENV)

@@ -72,16 +72,19 @@ def tokens_line(document: Document) -> str | None:
     tokens = document.get("tokens")
     if tokens is None:
         return None
+    calls, replayed = tokens.get("calls") or 0, tokens.get("replayed") or 0
     text = (
         f"{count(tokens.get('prompt'))} read and {count(tokens.get('completion'))} written in "
-        f"{several(tokens.get('calls') or 0, 'call')}"
+        f"{several(calls - replayed, 'call')}"
     )
+    if replayed:
+        text += f"; {several(replayed, 'answer')} replayed from a recording"
     if tokens.get("unknown_calls"):
         text += f", and unknown for {several(tokens['unknown_calls'], 'more call')}"
     cost = document.get("cost_usd")
     if cost is None:
         return text + "; cost unknown"
-    return text + ("; no cost, all models are local" if cost == 0 else f"; {cost:.2f} USD")
+    return text + ("; no cost, all models are local" if cost == 0 else f"; {cost:.4f} USD")
 
 
 def time_line(document: Document) -> str:

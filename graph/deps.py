@@ -16,6 +16,7 @@ from ..core.config import RunConfig
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
 from ..providers.embedders import Embedder, load_embedder
+from ..providers.prices import Prices
 from ..stores.database import Database, open_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
@@ -27,6 +28,8 @@ from ..training.scorer import Scorer
 from ..training.sources import ModelSource, resolve_model
 from ..training.weights import is_adapter, weights_digest
 from .chats import Chats
+from .spending import Spending
+from .teachers import Teachers, Trainee
 
 
 def never() -> bool:
@@ -67,8 +70,21 @@ class Deps:
 
     @cached_property
     def chats(self) -> Chats:
+        """What the agents ask."""
+        return Chats(self.config, self.ledger, self.spending, self.teachers)
+
+    @cached_property
+    def spending(self) -> Spending:
+        """What the run may still spend."""
+        budget = self.config.budget
+        return Spending(
+            budget, self.ledger, Prices.load(budget.prices), seconds_used=self.seconds_used
+        )
+
+    @cached_property
+    def teachers(self) -> Teachers:
         """The agents' models."""
-        return Chats(self.config, self.ledger, seconds_used=self.seconds_used)
+        return Teachers(self.config, self.facts, self.trainee)
 
     @cached_property
     def source(self) -> ModelSource:
@@ -182,6 +198,24 @@ class Deps:
             facts=self.facts,
             should_stop=self.should_stop,
             shared=self.shared if tuned is None else None,
+        )
+
+    def trainee(self, round: int) -> Trainee:
+        """Return the model of a round's agents: that of the round, or the best after a rollback.
+
+        The diagnosis of the round says which it is.
+        """
+        diagnosis = self.facts.get(f"round.{round}.diagnosis", {})
+        source = diagnosis.get("source_round", round)
+        tuned = self.model_of(source)
+        adapter = tuned if is_adapter(tuned) else None
+        return Trainee(
+            folder=tuned if adapter is None else self.source.folder,
+            adapter=adapter,
+            weights=self.weights_of(source),
+            dtype=self.dtype,
+            device=self.device,
+            template=self.config.model.template,
         )
 
     def model_of(self, round: int) -> Path:

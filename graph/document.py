@@ -38,9 +38,11 @@ def compose(deps: Deps, status: str) -> dict[str, Any]:
             "prompt": spent.prompt_tokens,
             "completion": spent.completion_tokens,
             "calls": spent.calls,
+            "replayed": spent.replayed,
             "unknown_calls": spent.unknown_calls,
         },
-        "cost_usd": _cost(deps, spent.calls),
+        # A sum that leaves calls out would be read as the cost.
+        "cost_usd": None if spent.unpriced_calls else round(spent.usd, 6),
         "seconds": round(deps.seconds_used(), 1),
     }
 
@@ -55,13 +57,6 @@ def write_document(deps: Deps, status: str) -> dict[str, Any]:
 def rounds(deps: Deps) -> list[dict[str, Any]]:
     """Return the rounds so far, as `run.json` has them."""
     return [_round(deps, k) for k in range(deps.facts.get("rounds_seen", 0))]
-
-
-def _cost(deps: Deps, calls: int) -> float | None:
-    """Return 0 where every model runs on this machine; a price that isn't known stays null."""
-    roles = (deps.config.agents.rewriter, deps.config.agents.judge)
-    local = all(role.model.startswith("llamacpp:") for role in roles)
-    return 0.0 if local or not calls else None
 
 
 def _round(deps: Deps, k: int) -> dict[str, Any]:

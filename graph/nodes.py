@@ -74,6 +74,8 @@ class Nodes:
         deps, number = self._deps, state["round"]
         if deps.should_stop():
             raise Interrupted(f"stopped before {name}")
+        if name != "finalize":  # what the time was spent on is exported, at least
+            deps.spending.check_time()
         deps.report(Started(name, number))
         begun = time.monotonic()
         update, summary = await work()

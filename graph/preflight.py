@@ -11,10 +11,12 @@ from ..core.errors import ConfigError
 from ..core.records import Quarantined
 from ..curation.holdout import holdout_size
 from ..providers.embedders import embedder_source
-from ..providers.resolve import check_role, hosts
+from ..providers.prices import Prices, require_prices
+from ..providers.resolve import hosts
 from ..training.sources import check_model
 from .embedding import TRAINEE
 from .preparing import Staged, count_usable, select, split, staged
+from .teachers import check_teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,10 @@ def _refuse_too_few(config: RunConfig, rows: int) -> None:
 def check_models(config: RunConfig) -> None:
     """Check that trainee, agents and embedder can be found."""
     check_model(config.model.base)
-    for role in (config.agents.rewriter, config.agents.judge):
-        check_role(role)
+    for role in config.agents.roles.values():
+        for teacher in role.chain:
+            check_teacher(teacher)
+    require_prices(config, Prices.load(config.budget.prices))
     if config.checks.embedder != TRAINEE:
         embedder_source(config.checks.embedder)
 
@@ -113,7 +117,6 @@ def preflight(config: RunConfig) -> Preflight:
     if len(held) < 20:
         notes.append(f"{len(held)} hold-out rows are too few for the gate to decide anything")
     device = pick_device()
-    roles = {"rewriter": config.agents.rewriter, "critic": config.agents.judge}
     return Preflight(
         data_rows=imported.total,
         quarantined=imported.quarantined,
@@ -123,7 +126,11 @@ def preflight(config: RunConfig) -> Preflight:
         model=config.model.base,
         dtype=pick_dtype(config.model.dtype, device),
         device=device,
-        teacher="; ".join(f"{name} {role.model}: {hosts(role)}" for name, role in roles.items()),
+        teacher="; ".join(
+            f"{name} {teacher.model}: {hosts(teacher)}"
+            for name, role in config.agents.roles.items()
+            for teacher in role.chain
+        ),
         embedder=config.checks.embedder,
         notes=notes,
     )

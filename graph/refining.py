@@ -26,14 +26,14 @@ from ..prompts.loader import examples
 from ..signals.density import centre_and_normalise, mean_vector
 from ..signals.proof import Terms
 from ..signals.quality import calibration_from
-from ..stores.ledger import Outcome
+from ..stores.ledger import Outcome, Spent
 from ..stores.tables import read_embeddings, read_signals
-from .chats import Case as Call
 from .chats import LedgerChat
 from .deps import Deps
 from .embedding import embedder_of, one_at_a_time
 from .planning import flags_of
 from .refine import Case, build_refine, refine
+from .sources import Case as Call
 from .state import LoopState
 
 BEYOND_BUDGET = "beyond refinement.max_samples"
@@ -121,7 +121,7 @@ class _Work:
                         finished,
                         len(plan.selected),
                         "samples",
-                        detail=f"{spent.calls} calls, {spent.tokens} tokens",
+                        detail=_spent_so_far(spent),
                     )
                 )
 
@@ -132,7 +132,7 @@ class _Work:
             raise errors[0]
 
     def _chat(self, role: str, task: Task) -> LedgerChat:
-        return self._deps.chats.chat(Call(role, self._number, task.sample_id, task.axis))
+        return self._deps.chats.chat(Call(role, self._number, task.sample_id, task.axes))
 
     async def _one(self, task: Task, sample: Sample, neighbours: tuple[str, ...]) -> None:
         deps, checks = self._deps, self._deps.config.checks
@@ -165,6 +165,12 @@ class _Work:
             final["tried"],
         )
         await deps.ledger.add_outcome(outcome)
+
+
+def _spent_so_far(spent: Spent) -> str:
+    text = f"{spent.calls} calls, {spent.tokens} tokens"
+    text += f", {spent.replayed} replayed" if spent.replayed else ""
+    return text + (f", {spent.usd:.2f} USD" if spent.usd else "")
 
 
 @contextmanager

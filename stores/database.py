@@ -47,11 +47,30 @@ def _m004_scores(connection: sqlite3.Connection) -> None:
     )
 
 
+def _m005_sources_and_prices(connection: sqlite3.Connection) -> None:
+    """Say of each call who answered, for which axes and prompt version, and what it cost."""
+    for column in (
+        "axes TEXT NOT NULL DEFAULT ''",
+        "prompt_version INTEGER NOT NULL DEFAULT 0",
+        "source TEXT NOT NULL DEFAULT 'live'",
+        "usd REAL",
+        "held_tokens INTEGER NOT NULL DEFAULT 0",
+        "held_usd REAL NOT NULL DEFAULT 0",
+    ):
+        connection.execute(f"ALTER TABLE units ADD COLUMN {column}")
+    connection.execute(
+        "UPDATE units SET axes = axis,"
+        " held_tokens = coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0),"
+        " usd = CASE WHEN model LIKE 'llamacpp:%' THEN 0.0 END"
+    )
+
+
 MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
     _m001_facts,
     _m002_units,
     _m003_outcomes,
     _m004_scores,
+    _m005_sources_and_prices,
 ]
 
 

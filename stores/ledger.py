@@ -17,7 +17,19 @@ from ..core.records import Axis, Fate
 from .commits import Commits
 from .database import Database
 
-_ADD_UNIT = f"INSERT OR IGNORE INTO units VALUES ({', '.join('?' * 18)})"
+Source = Literal["live", "replayed"]
+
+_COLUMNS = (
+    *("key", "role", "round", "sample_id", "axis", "axes", "attempt", "source", "model"),
+    *("prompt", "prompt_version", "prompt_hash", "messages", "status", "value", "raw", "error"),
+    *("prompt_tokens", "completion_tokens", "usd", "held_tokens", "held_usd", "seconds"),
+)
+_JSON = frozenset({"messages", "value", "raw"})
+_UNITS = f"SELECT {', '.join(_COLUMNS)} FROM units"
+_ADD_UNIT = (
+    f"INSERT OR IGNORE INTO units ({', '.join(_COLUMNS)}, created)"
+    f" VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+)
 _ADD_OUTCOME = "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -26,10 +38,19 @@ class Unit:
     """One LLM call with its result.
 
     Attributes:
-        key: hash of role, model, rendered messages, schema, parameters and attempt.
+        key: hash of role, models, rendered messages, schema, parameters and attempt.
+        axis: what the sample is refined for; empty where the call belongs to no sample.
+        axes: every axis that flagged it, joined by `+`, that one first.
+        source: `live` where a model was asked, `replayed` where a recording answered.
+        model: who answered, as the provider says.
         status: `answered`, or `failed` where no answer fitted the schema.
         value: the answer as JSON types; None where it failed.
         raw: the model's own texts, the one that needed a repair included.
+        prompt_tokens: tokens read; None where the provider did not say, as `completion_tokens`.
+        usd: what the call cost; None where price or usage are not known.
+        held_tokens: what counts against `budget.max_tokens`: as measured, else by length.
+        held_usd: what counts against `budget.max_usd`, in the same way.
+        seconds: wall-clock time of the call.
     """
 
     key: str
@@ -37,9 +58,12 @@ class Unit:
     round: int
     sample_id: str
     axis: str
+    axes: str
     attempt: int
+    source: Source
     model: str
     prompt: str
+    prompt_version: int
     prompt_hash: str
     messages: list[list[str]]
     status: Literal["answered", "failed"]
@@ -48,6 +72,9 @@ class Unit:
     error: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    usd: float | None
+    held_tokens: int
+    held_usd: float
     seconds: float
 
 
@@ -68,13 +95,30 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens of all LLM calls; `unknown_calls` counts those whose provider gave no usage."""
+    """What all LLM calls took.
 
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    unknown_calls: int
-    seconds: float
+    Attributes:
+        calls: questions to models and recordings.
+        replayed: those that a recording answered.
+        prompt_tokens: tokens read, where the provider said so; as `completion_tokens`.
+        unknown_calls: calls whose provider gave no usage.
+        usd: their price, where it is known.
+        unpriced_calls: calls whose price is not known.
+        held_tokens: what counts against `budget.max_tokens`.
+        held_usd: what counts against `budget.max_usd`.
+        seconds: the sum of their wall-clock times.
+    """
+
+    calls: int = 0
+    replayed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    unknown_calls: int = 0
+    usd: float = 0.0
+    unpriced_calls: int = 0
+    held_tokens: int = 0
+    held_usd: float = 0.0
+    seconds: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -85,9 +129,14 @@ class Spent:
         """Return the sum with one more call."""
         return Spent(
             self.calls + 1,
+            self.replayed + (unit.source == "replayed"),
             self.prompt_tokens + (unit.prompt_tokens or 0),
             self.completion_tokens + (unit.completion_tokens or 0),
             self.unknown_calls + (unit.prompt_tokens is None or unit.completion_tokens is None),
+            self.usd + (unit.usd or 0.0),
+            self.unpriced_calls + (unit.usd is None),
+            self.held_tokens + unit.held_tokens,
+            self.held_usd + unit.held_usd,
             self.seconds + unit.seconds,
         )
 
@@ -107,12 +156,7 @@ class Ledger:
         """Return the finished unit with this key, or None."""
         if self._spent is not None and key not in self._keys:
             return None
-        rows = self._database.query(
-            "SELECT key, role, round, sample_id, axis, attempt, model, prompt, prompt_hash,"
-            " messages, status, value, raw, error, prompt_tokens, completion_tokens, seconds"
-            " FROM units WHERE key = ?",
-            key,
-        )
+        rows = self._database.query(f"{_UNITS} WHERE key = ?", key)
         return _unit(rows[0]) if rows else None
 
     async def add_unit(self, unit: Unit) -> Unit:
@@ -122,13 +166,7 @@ class Ledger:
         """
         if self._spent is None:
             self._begin()
-        row = (
-            *(unit.key, unit.role, unit.round, unit.sample_id, unit.axis, unit.attempt),
-            *(unit.model, unit.prompt, unit.prompt_hash, canonical_json(unit.messages)),
-            *(unit.status, None if unit.value is None else canonical_json(unit.value)),
-            *(canonical_json(unit.raw), unit.error, unit.prompt_tokens),
-            *(unit.completion_tokens, unit.seconds, time.time()),
-        )
+        row = (*(_stored(name, getattr(unit, name)) for name in _COLUMNS), time.time())
         try:
             added = await self._commits.write(_ADD_UNIT, row)
         except asyncio.CancelledError:
@@ -151,19 +189,19 @@ class Ledger:
         self._spent = self._sum()
 
     def _sum(self) -> Spent:
-        rows = self._database.query(
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"
+        rows: list[Any] = self._database.query(
+            "SELECT count(*), coalesce(sum(source = 'replayed'), 0),"
+            " coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"
             " coalesce(sum(prompt_tokens IS NULL OR completion_tokens IS NULL), 0),"
+            " coalesce(sum(usd), 0.0), coalesce(sum(usd IS NULL), 0),"
+            " coalesce(sum(held_tokens), 0), coalesce(sum(held_usd), 0.0),"
             " coalesce(sum(seconds), 0.0) FROM units"
         )
-        calls, prompt, completion, unknown, seconds = rows[0]
-        return Spent(
-            int(str(calls)),
-            int(str(prompt)),
-            int(str(completion)),
-            int(str(unknown)),
-            float(str(seconds)),
-        )
+        return Spent(*rows[0])
+
+    def units(self) -> list[Unit]:
+        """Return all finished units in the order in which they were written."""
+        return [_unit(row) for row in self._database.query(f"{_UNITS} ORDER BY rowid")]
 
     def outcomes(self, round: int) -> list[Outcome]:
         """Return a round's outcomes in order of sample id."""
@@ -190,15 +228,17 @@ class Ledger:
             connection.executemany(_ADD_OUTCOME, rows)
 
 
+def _stored(name: str, value: Any) -> Any:
+    return canonical_json(value) if name in _JSON and value is not None else value
+
+
 def _unit(row: tuple[Any, ...]) -> Unit:
-    key, role, round, sample, axis, attempt, model, prompt, prompt_hash, messages, status, *rest = (
-        row
-    )
-    value, raw, error, prompt_tokens, completion_tokens, seconds = rest
+    values = zip(_COLUMNS, row, strict=True)
     return Unit(
-        *(key, role, round, sample, axis, attempt, model, prompt, prompt_hash),
-        *(json.loads(messages), status, None if value is None else json.loads(value)),
-        *(json.loads(raw), error, prompt_tokens, completion_tokens, seconds),
+        **{
+            name: json.loads(value) if name in _JSON and value is not None else value
+            for name, value in values
+        }
     )
 
 

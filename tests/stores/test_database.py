@@ -122,7 +122,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     open_database(path).close()
     _newer(path)
     for opened in (open_database, read_database):
-        with pytest.raises(MiddoError, match=r"ledger\.db: written by a newer Middo \(schema 5\)"):
+        with pytest.raises(MiddoError, match=r"ledger\.db: written by a newer Middo \(schema 6\)"):
             opened(path)
 
 

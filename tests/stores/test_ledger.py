@@ -18,9 +18,12 @@ UNIT = Unit(
     round=2,
     sample_id="abc",
     axis="quality",
+    axes="quality+complexity",
     attempt=3,
+    source="live",
     model="some-model",
     prompt="rewrite_answer_quality",
+    prompt_version=2,
     prompt_hash="ffff",
     messages=[["system", "Be brief."], ["user", "é 🙂\n"]],
     status="answered",
@@ -29,9 +32,21 @@ UNIT = Unit(
     error=None,
     prompt_tokens=11,
     completion_tokens=7,
+    usd=0.25,
+    held_tokens=18,
+    held_usd=0.25,
     seconds=1.5,
 )
 FAILED = replace(UNIT, key="k2", status="failed", value=None, error="cut", seconds=0.5)
+ONE = Spent(
+    calls=1,
+    prompt_tokens=11,
+    completion_tokens=7,
+    usd=0.25,
+    held_tokens=18,
+    held_usd=0.25,
+    seconds=1.5,
+)
 PROPOSAL: dict[str, Any] = {"id": "p", "checks": [{"passed": True}], "critique": None}
 
 
@@ -68,23 +83,48 @@ async def test_a_units_first_word_stands(database: Database) -> None:
 
 async def test_what_was_spent_is_summed_and_the_unknown_is_told(database: Database) -> None:
     ledger = Ledger(database)
-    assert ledger.spent() == Spent(0, 0, 0, 0, 0.0)
+    assert ledger.spent() == Spent()
     await ledger.add_unit(UNIT)
     await ledger.add_unit(FAILED)
-    await ledger.add_unit(replace(UNIT, key="k3", prompt_tokens=None, completion_tokens=None))
+    unknown = replace(
+        UNIT, key="k3", prompt_tokens=None, completion_tokens=None, usd=None, held_tokens=30
+    )
+    await ledger.add_unit(unknown)
+    await ledger.add_unit(replace(UNIT, key="k4", source="replayed", prompt_tokens=0))
     spent = ledger.spent()
-    assert spent == Spent(3, 22, 14, 1, 3.5)
-    assert spent.tokens == 36
+    assert spent == Spent(
+        calls=4,
+        replayed=1,
+        prompt_tokens=22,
+        completion_tokens=21,
+        unknown_calls=1,
+        usd=0.75,
+        unpriced_calls=1,
+        held_tokens=84,
+        held_usd=1.0,
+        seconds=5.0,
+    )
+    assert spent.tokens == 43
+    assert Ledger(database).spent() == spent  # summed by the database, not along the way
 
 
 async def test_a_resumed_ledger_counts_on_from_what_is_there(database: Database) -> None:
     first = Ledger(database)
     await first.add_unit(UNIT)
     resumed = Ledger(database)
-    assert resumed.spent() == Spent(1, 11, 7, 0, 1.5)
+    assert resumed.spent() == ONE
     others = [replace(UNIT, key=f"n{number}", prompt_tokens=number) for number in range(30)]
     await asyncio.gather(*(resumed.add_unit(unit) for unit in [UNIT, *others]))
-    assert resumed.spent() == Ledger(database).spent() == Spent(31, 11 + 435, 31 * 7, 0, 46.5)
+    total = Spent(
+        calls=31,
+        prompt_tokens=11 + 435,
+        completion_tokens=31 * 7,
+        usd=7.75,
+        held_tokens=31 * 18,
+        held_usd=7.75,
+        seconds=46.5,
+    )
+    assert resumed.spent() == Ledger(database).spent() == total
     assert resumed.unit("k1") == UNIT  # written before this process
     assert resumed.unit("n29") == others[29]
     assert resumed.unit("n30") is None
@@ -98,7 +138,7 @@ async def test_a_unit_whose_asker_is_gone_is_counted_all_the_same(database: Data
     with pytest.raises(asyncio.CancelledError):
         await asker
     await ledger.add_unit(FAILED)  # commits in order: the first one is written by now
-    assert ledger.spent() == Spent(2, 22, 14, 0, 2.0)
+    assert ledger.spent() == ONE.plus(FAILED)
 
 
 async def test_outcomes_come_back_in_order_of_id_and_round(database: Database) -> None:

@@ -140,6 +140,11 @@ def model_identity(role: RoleConfig, *, seed: int | None = None) -> dict[str, An
     return identity
 
 
+def is_plugged(provider: str) -> bool:
+    """True where a plug-in answers for a provider's name, ahead of all that is built in."""
+    return _plugin(provider) is not None
+
+
 def _split(spec: str) -> tuple[str, str]:
     provider, colon, model = spec.partition(":")
     if not colon or not provider.strip() or not model.strip():

@@ -2,7 +2,7 @@
 
 LangChain's integrations raise its typed errors (`langchain_core.exceptions`); others are read by
 the HTTP status or the class name that the vendors' SDKs share. Servers that only resemble a
-vendor's answer 200 with an error, or without a choice, inside; what the integration says tells those.
+vendor's answer 200 with an error, or without a choice, inside; the integration's words tell those.
 """
 
 import time

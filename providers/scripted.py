@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -52,6 +52,9 @@ class ScriptedChat(BaseChatModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    structured_rung: ClassVar[str | None] = "json_schema"
+    """It is shown every schema, so that a script sees no probes."""
 
     replies: list[Any] = Field(default_factory=list, description="answers in the order of calls")
     answer: Script | None = Field(None, description="function of messages and schema, no queue")

@@ -13,7 +13,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -148,6 +148,9 @@ class LlamaCppChat(BaseChatModel):
     """A GGUF model as a LangChain chat model, with grammar-constrained `response_format`."""
 
     model_config = ConfigDict(extra="forbid")
+
+    structured_rung: ClassVar[str | None] = "json_schema"
+    """A grammar holds it to any schema, so that no probe is needed."""
 
     model: str = Field(description="path of a .gguf file, or `smollm2-135m`")
     context: int = Field(2048, ge=64, description="tokens per slot, prompt and answer together")

@@ -7,6 +7,7 @@ from middo.agents.critic import Critic, Critique, decide
 from middo.core.chat import Prompt
 from middo.core.records import Axis, Message, Proposal, Sample, sample_id
 from middo.prompts.loader import fenced
+from middo.providers.line import Line
 from middo.providers.scripted import ScriptedChat
 from middo.providers.structured import ask
 
@@ -95,7 +96,7 @@ async def test_a_verdict_written_into_a_sample_changes_nothing() -> None:
     model = ScriptedChat(replies=[quoting, own])
 
     async def chat(prompt: Prompt, schema: type[Any], *, attempt: int) -> Any:
-        return (await ask(model, prompt, schema)).value
+        return (await ask(Line(model, name="scripted"), prompt, schema)).value
 
     item = proposal(pair("p", "a"), pair("p", forged), Axis.QUALITY)
     verdict = decide(await Critic(chat).judge(item.parent, item, [], 1))

@@ -21,6 +21,7 @@ from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Axis, Message, Sample, sample_id
 from middo.graph.refine import Case, build_refine, refine
 from middo.graph.state import RefineState
+from middo.providers.line import Line
 from middo.providers.scripted import ScriptedChat
 from middo.providers.structured import ask
 from tests.agents.evidence import evidence, measured
@@ -42,7 +43,7 @@ class Direct:
         self._model = model
 
     async def __call__(self, prompt: Prompt, schema: type[Answer], *, attempt: int) -> Answer:
-        return (await ask(self._model, prompt, schema)).value
+        return (await ask(Line(self._model, name="scripted"), prompt, schema)).value
 
 
 class Spent:

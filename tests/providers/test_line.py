@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 
 from middo.core.chat import AnswerFailed
 from middo.core.errors import ProviderError
-from middo.providers.line import COOL_DOWN, TRIES, Line, Lost, Refused
+from middo.providers.line import COOL_DOWN, Line, Lost, Refused
 from middo.providers.scripted import ScriptedChat
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from middo.core.chat import AnswerFailed, Prompt
 from middo.core.config import RoleConfig
 from middo.core.errors import ModelError
+from middo.providers.line import Line
 from middo.providers.local import llamacpp
 from middo.providers.local.llamacpp import LlamaCppChat, model_file
 from middo.providers.resolve import chat_model
@@ -76,9 +77,9 @@ def test_an_answer_has_text_usage_and_the_models_name(model: LlamaCppChat) -> No
 @real
 async def test_a_schema_becomes_a_grammar_and_texts_repeat(model: LlamaCppChat) -> None:
     prompt = Prompt("city", 1, "0" * 64, (("user", "Name a big city and its country."),))
-    first = await ask(model, prompt, City)
+    first = await ask(Line(model, name="local"), prompt, City)
     model.invoke("Something else entirely.", max_tokens=4)
-    again = await ask(model, prompt, City)
+    again = await ask(Line(model, name="local"), prompt, City)
     assert first.method == "json_schema"
     assert not first.repaired
     assert len(first.value.name) <= 20
@@ -89,7 +90,7 @@ async def test_a_schema_becomes_a_grammar_and_texts_repeat(model: LlamaCppChat) 
 async def test_a_too_long_prompt_fails_for_this_sample_alone(model: LlamaCppChat) -> None:
     prompt = Prompt("long", 1, "0" * 64, (("user", "word " * 600),))
     with pytest.raises(AnswerFailed, match="context.*set `context`"):
-        await ask(model, prompt, City)
+        await ask(Line(model, name="local"), prompt, City)
 
 
 @real

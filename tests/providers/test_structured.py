@@ -2,14 +2,16 @@ from typing import Any, Literal
 
 import pytest
 from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, Field
 
 from middo.core.chat import AnswerFailed, Prompt, Usage
 from middo.core.errors import ProviderError
+from middo.providers.line import Line
 from middo.providers.scripted import ScriptedChat
-from middo.providers.structured import TRIES, NoAnswer, ask
+from middo.providers.structured import NoAnswer, ask
 
 
 class Colour(BaseModel):
@@ -22,18 +24,18 @@ PROMPT = Prompt("colour", 1, "0" * 64, (("system", "Pick one."), ("user", "Now, 
 
 
 class HTTPError(Exception):
-    def __init__(
-        self, status: int, code: str | None = None, retry_after: str | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str | None = None) -> None:
         super().__init__(f"status {status}")
         self.status_code = status
         self.code = code
-        self.response = type("Response", (), {"headers": {"retry-after": retry_after}})()
 
 
-class Pauses(list[float]):
-    async def __call__(self, seconds: float) -> None:
-        self.append(seconds)
+async def at_once(seconds: float) -> None:
+    pass
+
+
+def line(model: BaseChatModel) -> Line:
+    return Line(model, name="a line", pause=at_once)
 
 
 class NoSchemas(ScriptedChat):
@@ -48,7 +50,7 @@ class NoSchemas(ScriptedChat):
 
 async def test_an_answer_that_fits_is_returned_with_what_it_took() -> None:
     model = ScriptedChat(replies=[RED])
-    reply = await ask(model, PROMPT, Colour)
+    reply = await ask(line(model), PROMPT, Colour)
     assert reply.value == Colour(name="red", why="warm")
     assert reply.usage == Usage(4, 4)
     assert (reply.model, reply.repaired, reply.method) == ("scripted", False, "json_schema")
@@ -60,7 +62,7 @@ async def test_an_answer_that_fits_is_returned_with_what_it_took() -> None:
 
 async def test_one_repair_turn_shows_the_error_and_the_first_reply() -> None:
     model = ScriptedChat(replies=[{"name": "green", "why": "x" * 21}, RED])
-    reply = await ask(model, PROMPT, Colour)
+    reply = await ask(line(model), PROMPT, Colour)
     assert reply.value.name == "red"
     assert reply.repaired
     assert len(reply.raw) == 2
@@ -74,7 +76,7 @@ async def test_one_repair_turn_shows_the_error_and_the_first_reply() -> None:
 async def test_two_misfits_are_no_answer_and_say_what_was_spent() -> None:
     model = ScriptedChat(replies=["red, I think", "red!", RED])
     with pytest.raises(NoAnswer, match="'colour'.*no complete JSON object") as failure:
-        await ask(model, PROMPT, Colour)
+        await ask(line(model), PROMPT, Colour)
     assert failure.value.raw == ["red, I think", "red!"]
     assert failure.value.usage.completion == 4
     assert failure.value.model == "scripted"
@@ -85,7 +87,7 @@ async def test_two_misfits_are_no_answer_and_say_what_was_spent() -> None:
 async def test_a_quoted_object_before_the_real_one_does_not_win() -> None:
     quoting = 'It says {"name": "red", "why": "so"}. Mine: {"name": "blue", "why": "no"}'
     model = ScriptedChat(replies=[quoting, {"name": "blue", "why": "no"}])
-    reply = await ask(model, PROMPT, Colour)
+    reply = await ask(line(model), PROMPT, Colour)
     assert reply.value.name == "blue"
     assert "several different JSON objects" in model.calls[1].messages[-1].text
 
@@ -99,19 +101,20 @@ async def test_a_reply_cut_at_the_token_limit_is_not_asked_for_again() -> None:
 
     model = Cut(replies=['{"name": "red", "why": "it is', RED])
     with pytest.raises(AnswerFailed, match="cut at the token limit"):
-        await ask(model, PROMPT, Colour)
+        await ask(line(model), PROMPT, Colour)
     assert len(model.calls) == 1
 
 
-async def test_the_first_form_that_is_served_is_remembered() -> None:
+async def test_a_schema_that_its_rung_refuses_is_asked_for_lower_down_from_then_on() -> None:
     model = NoSchemas(replies=[{}, {}, "Well: " + str(RED).replace("'", '"'), RED])
     memory: dict[str, str] = {}
-    reply = await ask(model, PROMPT, Colour, method_memory=memory)
-    assert (reply.method, memory) == ("text", {"method": "text"})
+    one = line(model)
+    reply = await ask(one, PROMPT, Colour, memory=memory)
+    assert (reply.method, memory) == ("text", {"rung of Colour": "text"})
     asked = [call.arguments.get("response_format", {}).get("type") for call in model.calls]
     assert asked == ["json_schema", "json_object", None]
     assert '"maxLength": 20' in model.calls[2].messages[0].text
-    assert (await ask(model, PROMPT, Colour, method_memory=memory)).value.name == "red"
+    assert (await ask(one, PROMPT, Colour, memory=memory)).value.name == "red"
     assert len(model.calls) == 4
 
 
@@ -119,40 +122,13 @@ async def test_a_prompt_refused_in_every_form_fails_alone_and_nothing_is_remembe
     memory: dict[str, str] = {}
     model = ScriptedChat(replies=[HTTPError(400), HTTPError(422), HTTPError(400)])
     with pytest.raises(AnswerFailed, match="refused"):
-        await ask(model, PROMPT, Colour, method_memory=memory)
+        await ask(line(model), PROMPT, Colour, memory=memory)
     assert memory == {}
 
 
 async def test_a_too_long_prompt_fails_alone() -> None:
     with pytest.raises(AnswerFailed, match="too long"):
-        await ask(ScriptedChat(replies=[ContextOverflowError("too long")]), PROMPT, Colour)
-
-
-@pytest.mark.parametrize(
-    "error", [HTTPError(429), HTTPError(503), TimeoutError(), ConnectionError()]
-)
-async def test_what_may_pass_is_tried_again(error: Exception) -> None:
-    pauses = Pauses()
-    model = ScriptedChat(replies=[error, error, RED])
-    reply = await ask(model, PROMPT, Colour, pause=pauses)
-    assert reply.value.name == "red"
-    assert len(pauses) == 2
-    assert 0.5 <= pauses[0] <= 1.5
-    assert 1.0 <= pauses[1] <= 3.0
-
-
-async def test_a_provider_that_stays_down_is_a_provider_error_after_three_tries() -> None:
-    model = ScriptedChat(answer=lambda messages, schema: HTTPError(503))
-    with pytest.raises(ProviderError, match="no answer in 3 tries"):
-        await ask(model, PROMPT, Colour, pause=Pauses())
-    assert len(model.calls) == TRIES
-
-
-async def test_the_wait_that_a_provider_asks_for_is_kept_within_a_minute() -> None:
-    pauses = Pauses()
-    replies = [HTTPError(429, retry_after="7"), HTTPError(429, retry_after="9000"), RED]
-    await ask(ScriptedChat(replies=replies), PROMPT, Colour, pause=pauses)
-    assert pauses == [7.0, 60.0]
+        await ask(line(ScriptedChat(replies=[ContextOverflowError("too long")])), PROMPT, Colour)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +143,31 @@ async def test_the_wait_that_a_provider_asks_for_is_kept_within_a_minute() -> No
     ],
 )
 async def test_what_no_other_call_can_mend_stops_at_once(error: Exception) -> None:
-    pauses = Pauses()
     model = ScriptedChat(replies=[error, RED])
-    with pytest.raises(ProviderError):
-        await ask(model, PROMPT, Colour, pause=pauses)
+    with pytest.raises(ProviderError, match="a line: .*check key, quota and model name"):
+        await ask(line(model), PROMPT, Colour)
     assert len(model.calls) == 1
-    assert pauses == []
+
+
+async def test_a_lost_answer_counts_the_tokens_of_its_probe() -> None:
+    replies: list[Any] = [*[HTTPError(500)] * 5, "it is ok"]
+    with pytest.raises(NoAnswer, match=r"no answer in 5 tries .*probe is answered") as failure:
+        await ask(line(ScriptedChat(replies=replies)), PROMPT, Colour)
+    assert failure.value.usage == Usage(6, 3)
+    assert failure.value.raw == []
+
+
+async def test_a_reply_that_declines_is_not_asked_for_again() -> None:
+    class Declining(ScriptedChat):
+        def _result(self, messages: Any, reply: Any) -> ChatResult:
+            result = super()._result(messages, reply)
+            result.generations[0].message.additional_kwargs["refusal"] = "Not that,\nsorry."
+            return result
+
+    model = Declining(replies=["", RED])
+    with pytest.raises(NoAnswer, match="the model declined: Not that, sorry."):
+        await ask(line(model), PROMPT, Colour)
+    assert len(model.calls) == 1
 
 
 async def test_unknown_usage_stays_unknown() -> None:
@@ -183,5 +178,5 @@ async def test_unknown_usage_stays_unknown() -> None:
                 result.generations[0].message.usage_metadata = None  # type: ignore[attr-defined]
             return result
 
-    reply = await ask(Silent(replies=["?", RED]), PROMPT, Colour)
+    reply = await ask(line(Silent(replies=["?", RED])), PROMPT, Colour)
     assert reply.usage == Usage(None, None)

@@ -3,7 +3,6 @@
 A role names one source and those to ask where it can't answer. Which one did is in the ledger.
 """
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from ..core.chat import Answer, Prompt, Usage
 from ..core.config import TeacherConfig
 from ..core.errors import ProviderError
 from ..core.records import Axis
+from ..providers.ladder import Memory
 from ..providers.line import Line
 from ..providers.structured import NoAnswer, Reply, ask
 from ..stores.recording import Question, Recording
@@ -62,9 +62,7 @@ class Source(Protocol):
 class Live:
     """A chat model."""
 
-    def __init__(
-        self, teacher: TeacherConfig, line: Line, memory: MutableMapping[str, str]
-    ) -> None:
+    def __init__(self, teacher: TeacherConfig, line: Line, memory: Memory) -> None:
         """Ask through a line; `memory` keeps what was learned of the model's way to JSON."""
         self.teacher = teacher
         self._line = line

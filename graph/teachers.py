@@ -5,7 +5,7 @@ trainee (`self`, or `vllm:` with `adapter: round`) is another one in every round
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class Teachers:
             slots=self._config.refinement.concurrency,
             timeout=_timeout(teacher),
         )
-        return Live(teacher, line, Memory(self._facts, self.identity(teacher, round)))
+        return Live(teacher, line, RunMemory(self._facts, self.identity(teacher, round)))
 
     def _load(self, teacher: TeacherConfig, round: int) -> BaseChatModel:
         if provider_of(teacher) == SELF:
@@ -161,7 +161,7 @@ class Teachers:
             del self._sources[name]
 
 
-class Memory(MutableMapping[str, str]):
+class RunMemory:
     """What was learned of a model, in the run's facts: a resumed run does not probe again."""
 
     def __init__(self, facts: Facts, identity: dict[str, Any]) -> None:
@@ -169,28 +169,14 @@ class Memory(MutableMapping[str, str]):
         self._facts = facts
         self._prefix = f"ladder.{short_hash(identity)}"
 
-    def __getitem__(self, key: str) -> str:
-        """Return what was learned."""
+    def get(self, key: str, /) -> str | None:
+        """Return what was learned, or None."""
         value = self._facts.get(f"{self._prefix}.{key}")
-        if value is None:
-            raise KeyError(key)
-        return str(value)
+        return None if value is None else str(value)
 
-    def __setitem__(self, key: str, value: str) -> None:
+    def __setitem__(self, key: str, value: str, /) -> None:
         """Keep what was learned; the first word stands."""
         self._facts.put_once(f"{self._prefix}.{key}", value)
-
-    def __delitem__(self, key: str) -> None:
-        """Refuse: what was learned once decides the answers of a resumed run too."""
-        raise TypeError(f"{key!r} can't be forgotten")
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names of what is known."""
-        return iter(self._facts.under(self._prefix))
-
-    def __len__(self) -> int:
-        """Return how much is known."""
-        return len(self._facts.under(self._prefix))
 
 
 def check_teacher(teacher: TeacherConfig) -> None:

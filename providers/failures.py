@@ -32,6 +32,10 @@ _UNREADABLE = ("'choices'", "'NoneType' object is not", "Unexpected response typ
 """What `langchain_openai` says of a body that holds no choices or is no JSON object."""
 
 
+class UnreadableReply(Exception):
+    """A reply came, but no message could be made of it."""
+
+
 def meaning(error: Exception) -> Meaning:
     """Return what to do about an exception that a chat model raised."""
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -55,14 +59,22 @@ def meaning(error: Exception) -> Meaning:
         return "refused"
     if status in _RETRIED or (status is not None and status >= 500):
         return "retry"
-    if status is None or status < 300:
-        if isinstance(error, LookupError) or "JSONDecodeError" in names:
-            return "retry"  # an empty list of choices, a body cut short
-        if isinstance(error, TypeError | ValueError) and any(said in words for said in _UNREADABLE):
-            return "retry"
+    if isinstance(error, UnreadableReply) or unreadable(error):
+        return "retry"
     if isinstance(error, NotImplementedError | TypeError | ValueError) and status is None:
         return "refused"  # the integration knows no such argument or method
     return "provider"
+
+
+def unreadable(error: Exception) -> bool:
+    """Return whether an error says that the body of a reply has no choices, or is no JSON."""
+    status = _status(error)
+    if status is not None and status >= 300:
+        return False
+    if isinstance(error, LookupError) or type(error).__name__ == "JSONDecodeError":
+        return True  # an empty list of choices, a body cut short
+    words = str(error)
+    return isinstance(error, TypeError | ValueError) and any(said in words for said in _UNREADABLE)
 
 
 def limits_rate(error: Exception) -> bool:

@@ -79,7 +79,11 @@ def reply_text(reply: AIMessage) -> str:
         return json.dumps(reply.tool_calls[0]["args"], ensure_ascii=False)
     if reply.invalid_tool_calls:
         return reply.invalid_tool_calls[0]["args"] or ""
-    return text
+    older = reply.additional_kwargs.get("function_call")
+    arguments = older.get("arguments") if isinstance(older, dict) else None
+    if arguments is None:
+        return text
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def objects(reply: AIMessage) -> list[dict[str, Any]]:

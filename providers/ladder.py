@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ..core.chat import AnswerFailed
+from .failures import UnreadableReply, in_one_line, unreadable
 from .fitting import fitting, json_schema
 from .line import Line, Lost, Refused
 
@@ -84,14 +85,22 @@ async def rung_of(line: Line, memory: Memory) -> tuple[str, list[AIMessage]]:
 async def request(
     model: BaseChatModel, rung: str, turns: Sequence[BaseMessage], schema: type[BaseModel]
 ) -> AIMessage:
-    """Send one question in the form of a rung; what comes back is not looked into."""
+    """Send one question in the form of a rung; what comes back is not looked into.
+
+    Raises:
+        UnreadableReply: a reply came that holds no message; it may be another one next time.
+        Exception: whatever the integration raises; `failures.meaning` reads it.
+    """
     try:
         return await _request(model, rung, turns, schema)
     except Exception as error:
-        reply = _cut_off(error)
-        if reply is None:
-            raise
-        return reply
+        reply = _cut_off(error) or _spoilt(error)
+        if reply is not None:
+            return reply
+        if unreadable(error):
+            said = f"the reply can't be read, it may hold no choices ({in_one_line(error)})"
+            raise UnreadableReply(said) from error
+        raise
 
 
 async def _climb(line: Line, memory: Memory) -> tuple[str, list[AIMessage]]:
@@ -183,6 +192,19 @@ def _cut_off(error: Exception) -> AIMessage | None:
         ),
         response_metadata={"finish_reason": "length", "model_name": completion.model},
     )
+
+
+def _spoilt(error: Exception) -> AIMessage | None:
+    """Return the reply whose tool call's arguments LangChain can't hold; its tokens are unknown.
+
+    They were an object, or text in text, in place of the text of an object.
+    """
+    if not isinstance(error, ValidationError) or error.title != "AIMessage":
+        return None
+    found = [item["input"] for item in error.errors() if item["loc"][-1:] == ("args",)]
+    if len(found) != 1:
+        return None
+    return AIMessage("", additional_kwargs={"function_call": {"arguments": found[0]}})
 
 
 def _lock(line: Line) -> asyncio.Lock:

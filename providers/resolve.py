@@ -64,7 +64,7 @@ def chat_model(role: RoleConfig, *, seed: int, concurrency: int) -> BaseChatMode
 
     vendor = VENDORS[provider]
     if vendor.retries:
-        params = {"max_retries": 0, **params}  # `structured` is the one layer that retries
+        params = {"max_retries": 0, **params}  # `line` is the one layer that retries
     url = address(vendor, params)
     if "api_key" not in params and not belongs_to(vendor, url) and vendor.keys:
         params["api_key"] = NO_KEY

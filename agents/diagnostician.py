@@ -1,7 +1,7 @@
 """The diagnostician: from signals to thresholds, flags and cautions. Deterministic.
 
-Thresholds are fitted at the first diagnosis and kept (`Reference`), so that the number of flags can
-fall to zero and a run can end. An axis that can't be trusted is off and says why; it never sends
+Thresholds come from outside (`agents.reference`) and are the same in every round, so that the number
+of flags can fall to zero and a run can end. An axis that can't be trusted is off and says why; it never sends
 noise to paid models.
 """
 
@@ -16,66 +16,14 @@ from numpy.typing import NDArray
 from ..core.config import SignalsConfig
 from ..core.records import Axis, Flag
 from ..signals.clusters import ClusterMap, Match
-from ..signals.complexity import ComplexityModel, complexity_from, fit_complexity
 from ..signals.density import Density
 from ..signals.quality import Calibration
-from ..signals.thresholds import (
-    SOUND,
-    Choice,
-    Threshold,
-    choice_from,
-    choose_k,
-    fit_threshold,
-    threshold_from,
-)
+from .reference import Reference
 from .signal_table import Signals
 
 LITTLE_MASS = 0.2
 MUCH_DRIFT = 0.5
 MUCH_OVERLAP = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The thresholds of the first diagnosis.
-
-    Attributes:
-        complexity: usual losses per answer length.
-        complexity_k: factor of the spread above which a row is flagged.
-        diversity: lower bound of density; None where the axis was off.
-        quality: lower bound of quality; None where the axis was off.
-        holdout_loss: the tuned model's mean hold-out loss at that time, nats per token.
-    """
-
-    complexity: ComplexityModel
-    complexity_k: Choice
-    diversity: Threshold | None
-    quality: Threshold | None
-    holdout_loss: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON types; `reference_from` is the inverse."""
-        return {
-            "complexity": self.complexity.as_dict(),
-            "complexity_k": self.complexity_k.as_dict(),
-            "diversity": self.diversity and self.diversity.as_dict(),
-            "quality": self.quality and self.quality.as_dict(),
-            "holdout_loss": self.holdout_loss,
-        }
-
-
-def reference_from(plain: dict[str, Any]) -> Reference:
-    """Rebuild a reference from `Reference.as_dict`."""
-    thresholds = {
-        key: None if plain[key] is None else threshold_from(plain[key])
-        for key in ("diversity", "quality")
-    }
-    return Reference(
-        complexity=complexity_from(plain["complexity"]),
-        complexity_k=choice_from(plain["complexity_k"]),
-        holdout_loss=plain["holdout_loss"],
-        **thresholds,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +68,6 @@ class Diagnosis:
     complexity: NDArray[np.float64]
     reference: Reference
     shift: float
-
-
-def fit_reference(
-    signals: Signals, density: Density | None, config: SignalsConfig, holdout_loss: float | None
-) -> Reference:
-    """Choose the thresholds from a first look at the data."""
-    complexity = fit_complexity(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
-    scores = complexity.score(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
-    k = {axis: config.k.get(axis) for axis in Axis}
-    sparse = None
-    if density is not None and np.isfinite(density.values).any():
-        sparse = fit_threshold(density.values, config.share, fixed=k[Axis.DIVERSITY])
-    weak = None
-    if np.isfinite(signals.quality).any():
-        weak = fit_threshold(signals.quality, config.share, fixed=k[Axis.QUALITY], cap=SOUND)
-    return Reference(
-        complexity=complexity,
-        complexity_k=choose_k(scores, config.share, fixed=k[Axis.COMPLEXITY]),
-        diversity=sparse,
-        quality=weak,
-        holdout_loss=holdout_loss,
-    )
 
 
 def diagnose(

@@ -24,7 +24,7 @@ from ..signals.proof import (
     prove_quality,
 )
 from ..signals.quality import Calibration
-from .diagnostician import Reference
+from .reference import Reference
 
 Vectors = NDArray[np.float32]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.teacher import FRAME, UNPROVEN
-from middo.agents.diagnostician import Reference
+from middo.agents.reference import Reference
 from middo.core.config import RunConfig
 from middo.core.ids import short_hash
 from middo.core.measures import Ask, Item, Measured

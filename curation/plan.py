@@ -1,7 +1,7 @@
 """Which flagged samples are refined, and on which axis, where the budget is smaller than the list.
 
-The budget is shared in proportion to what each axis flagged, so that no axis starves; within an
-axis the worst come first. A sample with several flags is refined once: what is broken is repaired
+The budget is shared in proportion to what each axis flagged, so that no axis starves, or by given
+weights; within an axis the worst come first. A sample with several flags is refined once: what is broken is repaired
 before it is made easier, and a new sample beside it comes last.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from ..core.records import Axis, Flag
 
 PRECEDENCE = (Axis.QUALITY, Axis.COMPLEXITY, Axis.DIVERSITY)
+_PARTS = 10_000  # weights are shared as whole numbers, so that no rounding decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def plan_refinement(
     flags: Iterable[Flag],
     max_samples: int | None,
     suppressed: Collection[tuple[str, Axis]] = frozenset(),
+    *,
+    weights: Mapping[Axis, float] | None = None,
 ) -> Plan:
     """Share the refine budget among the axes and choose the samples.
 
@@ -79,20 +82,18 @@ def plan_refinement(
         max_samples: samples to refine at most; None for no limit.
         suppressed: (sample id, axis) whose proposals were all rejected while the text was the
             same; an id is the hash of the text, so a changed text is another id.
+        weights: part of the budget that each axis gets, instead of the proportion of its samples.
+            What an axis has no samples for goes to the others.
     """
     listed = list(flags)
-    by_sample: dict[str, dict[Axis, Flag]] = {}
-    for flag in listed:
-        if (flag.sample_id, flag.axis) not in suppressed:
-            by_sample.setdefault(flag.sample_id, {})[flag.axis] = flag
+    by_sample = _by_sample(flag for flag in listed if (flag.sample_id, flag.axis) not in suppressed)
+    tasks = {name: _task(name, found) for name, found in by_sample.items()}
     queues: dict[Axis, list[tuple[float, str]]] = {axis: [] for axis in PRECEDENCE}
-    tasks: dict[str, Task] = {}
-    for name, found in by_sample.items():
-        axes = tuple(axis for axis in PRECEDENCE if axis in found)
-        tasks[name] = Task(name, axes[0], axes, axes == (Axis.DIVERSITY,))
-        queues[axes[0]].append((-_severity(found[axes[0]]), name))
+    for name, task in tasks.items():
+        queues[task.axis].append((-_severity(by_sample[name][task.axis]), name))
     budget = len(tasks) if max_samples is None else min(max_samples, len(tasks))
-    shares = _shares({axis: len(queue) for axis, queue in queues.items()}, budget)
+    counts = {axis: len(queue) for axis, queue in queues.items()}
+    shares = _shares(counts, budget) if weights is None else _weighted(counts, weights, budget)
     chosen = {name for axis, queue in queues.items() for _, name in sorted(queue)[: shares[axis]]}
     left_out = sum((flag.sample_id, flag.axis) in suppressed for flag in listed)
     return Plan(
@@ -101,8 +102,33 @@ def plan_refinement(
         shares=shares,
         flagged=len(tasks),
         suppressed=left_out,
-        rationale=_rationale(queues, shares, max_samples, left_out),
+        rationale=_rationale(queues, shares, max_samples, left_out, weights is not None),
     )
+
+
+def plan_from(plain: dict[str, Any], flags: Iterable[Flag]) -> Plan:
+    """Rebuild a plan from `Plan.as_dict` and the flags that it was made from."""
+    by_sample = _by_sample(flags)
+    return Plan(
+        selected=tuple(_task(name, by_sample[name]) for name in plain["selected"]),
+        deferred=tuple(_task(name, by_sample[name]) for name in plain["deferred"]),
+        shares={Axis(axis): count for axis, count in plain["shares"].items()},
+        flagged=plain["flagged"],
+        suppressed=plain["suppressed"],
+        rationale=plain["rationale"],
+    )
+
+
+def _by_sample(flags: Iterable[Flag]) -> dict[str, dict[Axis, Flag]]:
+    found: dict[str, dict[Axis, Flag]] = {}
+    for flag in flags:
+        found.setdefault(flag.sample_id, {})[flag.axis] = flag
+    return found
+
+
+def _task(name: str, found: Mapping[Axis, Flag]) -> Task:
+    axes = tuple(axis for axis in PRECEDENCE if axis in found)
+    return Task(name, axes[0], axes, axes == (Axis.DIVERSITY,))
 
 
 def _severity(flag: Flag) -> float:
@@ -123,11 +149,26 @@ def _shares(counts: Mapping[Axis, int], budget: int) -> dict[Axis, int]:
     return shares
 
 
+def _weighted(
+    counts: Mapping[Axis, int], weights: Mapping[Axis, float], budget: int
+) -> dict[Axis, int]:
+    """Share by weight; what an axis can't use goes to the others by theirs, then to any."""
+    whole = {axis: round(weights.get(axis, 0.0) * _PARTS) for axis in counts}
+    shares = dict.fromkeys(counts, 0)
+    while rest := budget - sum(shares.values()):
+        room = {axis: counts[axis] - shares[axis] for axis in counts}
+        able = {axis: whole[axis] if left else 0 for axis, left in room.items()}
+        for axis, more in _shares(able if any(able.values()) else room, rest).items():
+            shares[axis] += min(more, room[axis])
+    return shares
+
+
 def _rationale(
     queues: Mapping[Axis, Sequence[object]],
     shares: Mapping[Axis, int],
     max_samples: int | None,
     suppressed: int,
+    weighted: bool,
 ) -> str:
     parts = [f"{axis} {shares[axis]} of {len(queue)}" for axis, queue in queues.items() if queue]
     if not parts:
@@ -135,9 +176,10 @@ def _rationale(
     elif max_samples is None or sum(shares.values()) == sum(map(len, queues.values())):
         text = f"every flagged sample is refined: {', '.join(parts)}"
     else:
+        rule = "as planned" if weighted else "in proportion to the flags"
         text = (
-            f"at most {max_samples} samples are refined, shared in proportion to the flags, the"
-            f" worst first: {', '.join(parts)}"
+            f"at most {max_samples} samples are refined, shared {rule}, the worst first:"
+            f" {', '.join(parts)}"
         )
     if suppressed:
         text += f"; {suppressed} flags left out, their proposals were all rejected before"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.diagnostician import diagnose as find_flags
-from ..agents.diagnostician import fit_reference
+from ..agents.reference import fit_reference
 from ..agents.signal_table import collect, table
 from ..core.config import RunConfig, config_hash
 from ..core.errors import ModelError, UsageError

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any, get_args
 
 from ..agents.critic import Critic
-from ..agents.diagnostician import reference_from
 from ..agents.prover import Evidence, Prover
+from ..agents.reference import reference_from
 from ..agents.rewriter import Rewriter
 from ..checks.context import CheckContext, Embed
 from ..checks.decontamination import EvaluationIndex

@@ -7,7 +7,7 @@ diagnosis, so that the wanted share of the rows is flagged. What is kept is the 
 that the number of flags can fall to zero in later rounds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ class Choice:
 
     Attributes:
         k: 2 decimals.
-        share: share of the rows with a finite score that k flags.
-        curve: (k, share) from the lowest to the highest k in steps of 0.1.
+        share: share of the rows with a finite score that k flagged when it was set.
+        curve: (k, share) from the lowest to the highest k in steps of 0.1, at the fit.
         fixed: True where the configuration gave k.
     """
 
@@ -47,6 +47,10 @@ class Choice:
             "curve": [list(point) for point in self.curve],
             "fixed": self.fixed,
         }
+
+    def moved(self, k: float, share: float) -> "Choice":
+        """Return the choice of another k; `share` is what that k flags now, 4 decimals."""
+        return replace(self, k=k, share=share)
 
 
 def choice_from(plain: dict[str, Any]) -> Choice:
@@ -112,6 +116,26 @@ class Threshold:
         """Return bool[n]: rows below the threshold. Values that are not finite are not flagged."""
         return np.isfinite(values) & (np.round(values, DECIMALS) < self.value)
 
+    def at(self, k: float, cap: float | None = None) -> float:
+        """Return the bound that another k gives with the same mean and std, 4 decimals."""
+        return _bound(self.mean, self.std, k, cap)
+
+    def moved(self, k: float, values: Floats, cap: float | None = None) -> "Threshold":
+        """Return the threshold with another k; mean and std stay as they were fitted.
+
+        Args:
+            k: factor of the standard deviation.
+            values: float64[n], of today; the choice notes the share of them that k flags.
+            cap: as at the fit.
+        """
+        moved = replace(self, k=k, value=self.at(k, cap))
+        return replace(moved, choice=self.choice.moved(k, moved.share(values)))
+
+    def share(self, values: Floats) -> float:
+        """Return the share of the finite values that lie below, 4 decimals; 0 where none is."""
+        finite = np.isfinite(values)
+        return round(float(self.flags(values).sum() / max(finite.sum(), 1)), DECIMALS)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the threshold as JSON types; `threshold_from` is the inverse."""
         return {
@@ -150,6 +174,10 @@ def fit_threshold(
     std = 0.0 if np.ptp(finite) == 0 else std
     z = (mean - finite) / std if std else np.zeros(finite.size)
     choice = choose_k(z, share, fixed=fixed)
-    value = round(mean - choice.k * std, DECIMALS)
-    value = value if cap is None else min(value, cap)
+    value = _bound(mean, std, choice.k, cap)
     return Threshold(round(mean, 6), round(std, 6), choice.k, value, choice)
+
+
+def _bound(mean: float, std: float, k: float, cap: float | None) -> float:
+    value = round(mean - k * std, DECIMALS)
+    return value if cap is None else min(value, cap)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from middo.agents.diagnostician import Reference
 from middo.agents.prover import Evidence
+from middo.agents.reference import Reference
 from middo.core.measures import Measured
 from middo.signals.complexity import ComplexityModel
 from middo.signals.density import centre_and_normalise

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from middo.agents.diagnostician import Diagnosis, Reference, diagnose, fit_reference, reference_from
+from middo.agents.diagnostician import Diagnosis, diagnose
+from middo.agents.reference import Reference, fit_reference, reference_from
 from middo.agents.signal_table import Signals, collect, table
 from middo.core.config import SignalsConfig
 from middo.core.measures import RATINGS, Measured

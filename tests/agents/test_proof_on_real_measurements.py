@@ -35,8 +35,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from middo.agents.diagnostician import Diagnosis, diagnose, fit_reference
+from middo.agents.diagnostician import Diagnosis, diagnose
 from middo.agents.prover import Evidence, Prover
+from middo.agents.reference import fit_reference
 from middo.agents.signal_table import Signals, collect
 from middo.core.config import SignalsConfig
 from middo.core.measures import Ask, Item, Measured

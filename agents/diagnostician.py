@@ -1,8 +1,8 @@
 """The diagnostician: from signals to thresholds, flags and cautions. Deterministic.
 
-Thresholds come from outside (`agents.reference`) and are the same in every round, so that the number
-of flags can fall to zero and a run can end. An axis that can't be trusted is off and says why; it never sends
-noise to paid models.
+Thresholds come from outside (`agents.reference`) and are the same in every round, so that the
+number of flags can fall to zero and a run can end. An axis that can't be trusted is off and says
+why; it never sends noise to paid models.
 """
 
 from collections import Counter

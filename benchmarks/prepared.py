@@ -24,6 +24,7 @@ from middo.core.measures import Ask, Item, Measured
 from middo.core.progress import Report
 from middo.core.records import Axis, Flag, Message, Sample, sample_id
 from middo.curation.holdout import holdout_size
+from middo.curation.plan import plan_refinement
 from middo.formats.importing import import_data
 from middo.graph.deps import Deps
 from middo.signals.complexity import ComplexityModel
@@ -185,6 +186,7 @@ def _diagnosis(flagged: dict[str, Axis]) -> dict[str, Any]:
         "calibration": calibration.as_dict(),
         "flags": [flag.as_dict() for flag in flags],
         "proof": {"terms": terms.as_dict(), "loss_ceiling": 4.0, "holdout_rows": 64},
+        "plan": plan_refinement(flags, None).as_dict(),
     }
 
 

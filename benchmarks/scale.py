@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe, table, write
-from middo.agents.reference import fit_reference
 from middo.agents.diagnostician import diagnose
+from middo.agents.reference import fit_reference
 from middo.agents.signal_table import collect
 from middo.agents.signal_table import table as signal_columns
 from middo.core.config import RunConfig

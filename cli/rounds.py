@@ -11,6 +11,7 @@ _AXES = ("complexity", "diversity", "quality")
 _FATES = ("accepted", "rejected", "failed", "deferred")
 _REASONS_SHOWN = 8
 _TEXT_WIDTH = 72
+_PLAN_WIDTH = 160
 
 
 def round_table(rounds: Sequence[Round], base_loss: float | None = None) -> list[str]:
@@ -78,9 +79,24 @@ def _step(entry: Round) -> Iterator[str]:
     verb = "was" if samples == 1 else "were"
     yield f"Round {number} to {number + 1}: {several(samples, 'sample')} {verb} flagged"
     yield from axis_lines(entry.get("axes") or {}, entry["flagged"])
+    yield from _plan(entry.get("plan"))
     yield from _fates(entry)
     for caution in entry.get("cautions") or []:
         yield f"  caution     {clean(caution)}"
+
+
+def _plan(plan: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say what a model planned and why, and what of it was not granted."""
+    if plan is None:
+        return
+    moves = [f"k of {axis} {k:.2f}" for axis, k in plan["k"].items()]
+    if plan["weights"]:
+        parts = ", ".join(f"{axis} {part:.0%}" for axis, part in plan["weights"].items())
+        moves.append(f"shares {parts}")
+    what = ", ".join(moves) or "as it is"
+    yield "  plan        " + shortened(f"{what}: {plan['rationale']}", _PLAN_WIDTH)
+    for line in plan["held"]:
+        yield f"  held        {clean(line)}"
 
 
 def axis_lines(axes: Mapping[str, Any], flagged: Mapping[str, Any]) -> list[str]:

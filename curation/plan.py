@@ -1,8 +1,8 @@
 """Which flagged samples are refined, and on which axis, where the budget is smaller than the list.
 
 The budget is shared in proportion to what each axis flagged, so that no axis starves, or by given
-weights; within an axis the worst come first. A sample with several flags is refined once: what is broken is repaired
-before it is made easier, and a new sample beside it comes last.
+weights; within an axis the worst come first. A sample with several flags is refined once: what is
+broken is repaired before it is made easier, and a new sample beside it comes last.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -17,10 +17,11 @@ from ..stores.runs import make_folder, write_json
 from ..stores.tables import write_signals
 from ..training.sources import check_model
 from .deps import open_run
-from .diagnosing import as_document, map_vectors, measure_tuned, scoring_cost, write_vectors
+from .diagnosing import as_document
 from .excerpts import with_excerpts
 from .preparing import STAGED, count_usable, select, staged
 from .reporting import advance_in
+from .surveying import map_vectors, measure_tuned, scoring_cost, write_vectors
 
 
 def diagnose(

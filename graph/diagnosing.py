@@ -1,98 +1,59 @@
-"""Diagnose: measure every sample with base and tuned model, map them, flag, and write it down."""
+"""Diagnose: survey the data, flag what needs work, plan what is refined, and write it down."""
 
-from collections.abc import Iterable
-from pathlib import Path
+import asyncio
 from typing import Any
 
 import numpy as np
 
-from ..agents.calibrating import ROW_ASKS, calibrate_quality
-from ..agents.diagnostician import Diagnosis, diagnose, fit_reference, reference_from
-from ..agents.measuring import Measuring
-from ..agents.signal_table import Signals, collect, table
-from ..core.measures import Ask, Measured
+from ..agents.diagnostician import Diagnosis
+from ..agents.signal_table import Signals, table
 from ..core.progress import Note
-from ..core.records import Axis
-from ..curation.plan import plan_refinement
 from ..curation.stop import should_stop
-from ..signals.clusters import ClusterMap, Match, find_clusters, match_clusters
-from ..signals.density import Density, centre_and_normalise, density
+from ..signals.clusters import ClusterMap, Match
 from ..signals.proof import Terms, loss_floor, median_quality, memorisation_offset
 from ..signals.quality import Calibration
 from ..stores.runs import write_json
-from ..stores.samples import Version
-from ..stores.tables import read_embeddings, read_signals, write_embeddings, write_signals
-from ..stores.vectors import ChromaIndex
+from ..stores.tables import write_signals
 from .deps import Deps
 from .evaluation import read_holdout, refresh_figures
-from .preparing import Samples
-from .reporting import advance_in
+from .planning import Planned, plan_round
 from .state import LoopState
+from .surveying import Survey, survey_round
 
-FEWEST_VECTORS = 8
 
-
-def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
+async def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Write signals, embeddings and diagnosis of the round, and choose what to refine."""
     number, source = state["round"], state["source_round"]
-    config = deps.config.signals
-    samples, held = deps.version(source), deps.holdout()
-    prefix = f"round.{source}"
-    with deps.comparing(source) as models:
-        on_base = models.base.measure(
-            f"{prefix}.base",
-            samples,
-            advance=advance_in(deps, "diagnose", number, "base losses"),
-        )
-        tuned = models.tuned
-        calibration, on_tuned = measure_tuned(deps, tuned, prefix, number, samples, held)
-        held_quality = _held_quality(deps, tuned, prefix, number, held, calibration)
-        cost = scoring_cost(deps, tuned)
-    folder = deps.round_folder(number)
-    embedded = write_vectors(tuned, folder, on_tuned, calibration)
-    signals = collect(samples, on_base, on_tuned, calibration, embedded, one_model=False)
-    del on_base, on_tuned
-    near, clusters = map_vectors(deps, folder, f"round-{number}", signals)
-    drift = _drift(deps, number, clusters)
+    survey = await asyncio.to_thread(survey_round, deps, number, source)
+    planned = await plan_round(deps, number, survey)
+    return await asyncio.to_thread(_write, deps, number, source, survey, planned)
 
-    holdout_loss = deps.facts.get(f"round.{source}.evaluation")["all_rows"]["loss"]
-    plain = deps.facts.get("reference")
-    if plain is None:
-        first = fit_reference(signals, near, config, holdout_loss).as_dict()
-        # Before the reference: a run that is killed between the two finds no reference and comes
-        # here again.
-        deps.facts.put_once("set_aside", _broken(held_quality, first["quality"]))
-        plain = deps.facts.put_once("reference", first)
-    found = diagnose(
-        signals,
-        near,
-        calibration,
-        reference_from(plain),
-        config,
-        holdout_loss=holdout_loss,
-        suppressed=_suppressed(deps, number),
-        clusters=clusters,
-        drift=drift,
-    )
+
+def _write(
+    deps: Deps, number: int, source: int, survey: Survey, planned: Planned
+) -> tuple[dict[str, Any], str]:
+    """Write down what was found and planned; return whether the run ends, and a line for people."""
+    found, signals, clusters = planned.found, survey.signals, survey.clusters
     refresh_figures(deps, source)
-    plan = plan_refinement(list(found.flags), deps.config.refinement.max_samples)
     flagged = {
         "samples": len({flag.sample_id for flag in found.flags}),
         **{str(axis): report.flagged for axis, report in found.axes.items()},
     }
+    folder = deps.round_folder(number)
+    labels = clusters.labels if clusters else {}
     write_signals(
         folder / "signals.parquet",
-        table(signals, found.complexity, near, clusters.labels if clusters else {}, found.flags),
+        table(signals, found.complexity, survey.near, labels, found.flags),
     )
     write_json(
         folder / "diagnosis.json",
         {
             "round": number,
             "source_round": source,
-            **as_document(found, calibration, clusters, drift),
-            "scoring": cost,
-            "proof": _proof_figures(deps, source, signals, calibration, found),
-            "plan": plan.as_dict(),
+            **as_document(found, survey.calibration, clusters, survey.drift),
+            "scoring": survey.cost,
+            "proof": _proof_figures(deps, source, signals, survey.calibration, found),
+            "plan": planned.as_dict(),
         },
     )
     deps.facts.put(
@@ -101,6 +62,7 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
             "flagged": flagged,
             "axes": {str(axis): report.as_dict() for axis, report in found.axes.items()},
             "cautions": list(found.cautions),
+            "plan": planned.brief(),
             "source_round": source,
         },
     )
@@ -117,69 +79,7 @@ def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     )
     return {
         "stop": reason or ""
-    }, f"{flagged['samples']} of {samples.rows} samples flagged ({parts})"
-
-
-def measure_tuned(
-    deps: Deps, tuned: Measuring, prefix: str, number: int, samples: Samples, held: Samples
-) -> tuple[Calibration, dict[str, Measured]]:
-    """Calibrate quality first, then measure all samples with what earned a weight."""
-    config = deps.config
-    if Axis.QUALITY in config.signals.axes:
-        calibration = calibrate_quality(
-            tuned,
-            f"{prefix}.calibration",
-            samples,
-            held,
-            rows=config.signals.calibration,
-            seed=config.seed,
-            advance=advance_in(deps, "diagnose", number, "calibration answers"),
-        )
-    else:
-        calibration = Calibration(False, "not among signals.axes", 0)
-    advance = advance_in(deps, "diagnose", number, "signals")
-    asks = _with_embedding(calibration)
-    measured = tuned.measure(f"{prefix}.tuned", samples, asks, advance, wider=ROW_ASKS)
-    return calibration, measured
-
-
-def scoring_cost(deps: Deps, tuned: Measuring) -> dict[str, Any]:
-    """Return what scoring took in this process, and tell of batches that memory was too small for.
-
-    A resumed run counts what it did itself, not what was scored before.
-    """
-    cost = tuned.scorer.cost()
-    if cost["splits"]:
-        deps.report(Note(f"memory was too small for {cost['splits']} batches: they were split"))
-    return cost
-
-
-def write_vectors(
-    tuned: Measuring, folder: Path, measured: Iterable[str], calibration: Calibration
-) -> list[str]:
-    """Write `embeddings.parquet` in order of id; return whose embeddings these are."""
-    ids, raw = tuned.embeddings(sorted(measured), _with_embedding(calibration))
-    write_embeddings(folder / "embeddings.parquet", ids, raw)
-    return ids
-
-
-def map_vectors(
-    deps: Deps, folder: Path, name: str, signals: Signals
-) -> tuple[Density | None, ClusterMap | None]:
-    """Index the embeddings, measure density and find clusters; None where there are too few."""
-    ids, vectors = read_embeddings(folder / "embeddings.parquet")
-    if len(ids) < FEWEST_VECTORS:
-        return None, None
-    vectors = centre_and_normalise(vectors)
-    index = ChromaIndex(deps.folder / "vectors", name)
-    try:
-        index.clear()
-        index.add(ids, vectors)
-        prompts = signals.prompts[signals.embedded]
-        near = density(ids, vectors, prompts, index.nearest, deps.config.signals.neighbours)
-    finally:
-        index.close()
-    return near, find_clusters(ids, vectors, near.values, deps.config.seed)
+    }, f"{flagged['samples']} of {len(signals.ids)} samples flagged ({parts})"
 
 
 def as_document(
@@ -196,63 +96,6 @@ def as_document(
         "drift": drift.drift if drift else None,
         "flags": [flag.as_dict() for flag in found.flags],
     }
-
-
-def _with_embedding(calibration: Calibration) -> frozenset[Ask]:
-    return calibration.asks | {"embedding"}
-
-
-def _held_quality(
-    deps: Deps,
-    tuned: Measuring,
-    prefix: str,
-    number: int,
-    held: Version,
-    calibration: Calibration,
-) -> dict[str, float]:
-    """Return the quality of the hold-out rows, so that broken ones are no measure of a round."""
-    if not calibration.on or not held.rows:
-        return {}
-    measured = tuned.measure(
-        f"{prefix}.held",
-        held,
-        calibration.asks,
-        advance_in(deps, "diagnose", number, "hold-out signals"),
-        wider=ROW_ASKS,
-    )
-    qualities = {name: calibration.probability(one) for name, one in measured.items()}
-    return {name: quality for name, quality in qualities.items() if quality is not None}
-
-
-def _broken(qualities: dict[str, float], threshold: dict[str, Any] | None) -> list[str]:
-    if threshold is None:
-        return []
-    return sorted(name for name, quality in qualities.items() if quality < threshold["value"])
-
-
-def _suppressed(deps: Deps, number: int) -> dict[Axis, frozenset[str]]:
-    """Return samples not to be flagged again: refused on every attempt, or rolled back since.
-
-    Ids are hashes of content, so a sample whose text changed has another id and starts afresh.
-    """
-    names: dict[Axis, set[str]] = {axis: set() for axis in Axis}
-    for earlier in range(number):
-        undone = deps.facts.get(f"round.{earlier + 1}.gate", {}).get("verdict") == "rolled_back"
-        fates = deps.facts.get(f"round.{earlier}.fates", {})
-        for outcome in deps.ledger.outcomes(earlier):
-            fate, _ = fates[outcome.sample_id]
-            if fate == "rejected" or (undone and fate == "accepted"):
-                names[outcome.axis].add(outcome.sample_id)
-    return {axis: frozenset(found) for axis, found in names.items()}
-
-
-def _drift(deps: Deps, number: int, clusters: ClusterMap | None) -> Match | None:
-    before = deps.round_folder(number - 1) / "signals.parquet"
-    if clusters is None or number == 0 or not before.exists():
-        return None
-    rows = read_signals(before, columns=("id", "cluster"))
-    previous = {row["id"]: row["cluster"] for row in rows if row["cluster"] is not None}
-    return match_clusters(previous, clusters.labels)
 
 
 def _proof_figures(

@@ -75,6 +75,7 @@ def _round(deps: Deps, k: int) -> dict[str, Any]:
         "difference": gate.get("difference"),
         "axes": diagnosis.get("axes"),
         "cautions": diagnosis.get("cautions", []),
+        "plan": diagnosis.get("plan"),
         "source_round": diagnosis.get("source_round"),
         "reasons": facts.get("reasons"),
         "times": facts.get("times", {}),

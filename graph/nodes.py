@@ -49,8 +49,8 @@ class Nodes:
         return await self._in_thread("gate", gate_round, state)
 
     async def diagnose(self, state: LoopState) -> Update:
-        """Measure every sample and flag what needs work."""
-        return await self._in_thread("diagnose", diagnose_round, state)
+        """Measure every sample, flag what needs work, and plan what is refined."""
+        return await self._timed("diagnose", state, lambda: diagnose_round(self._deps, state))
 
     async def refine(self, state: LoopState) -> Update:
         """Let the agents work on the flagged samples."""

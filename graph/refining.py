@@ -21,7 +21,7 @@ from ..checks.words import normalise
 from ..core.errors import Interrupted
 from ..core.progress import Progress
 from ..core.records import Fate, Sample
-from ..curation.plan import Plan, Task, plan_refinement
+from ..curation.plan import Plan, Task, plan_from
 from ..prompts.loader import examples
 from ..signals.density import centre_and_normalise, mean_vector
 from ..signals.proof import Terms
@@ -44,7 +44,7 @@ async def refine_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], st
     """Refine what the diagnosis of this round selected."""
     number, source = state["round"], state["source_round"]
     diagnosis = read_diagnosis(deps, number)
-    plan = plan_refinement(flags_of(diagnosis), deps.config.refinement.max_samples)
+    plan = plan_from(diagnosis["plan"], flags_of(diagnosis))
     deps.ledger.add_outcomes(
         Outcome(number, task.sample_id, task.axis, "deferred", BEYOND_BUDGET, [])
         for task in plan.deferred

@@ -16,8 +16,9 @@ from middo.core.config import SignalsConfig
 from middo.core.measures import Measured
 from middo.core.records import Axis, Fate, Message, Sample
 from middo.graph.deps import Deps
-from middo.graph.diagnosing import _proof_figures, _suppressed
+from middo.graph.diagnosing import _proof_figures
 from middo.graph.evaluation import write_holdout
+from middo.graph.planning import _suppressed
 from middo.stores.ledger import Outcome
 from tests.agents.evidence import calibration, measured
 from tests.graph.folder import opened

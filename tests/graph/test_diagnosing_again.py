@@ -17,7 +17,7 @@ from tests.loop import config
 pytestmark = pytest.mark.xdist_group("one finished run")
 
 
-def test_a_round_diagnosed_again_scores_nothing(
+async def test_a_round_diagnosed_again_scores_nothing(
     finished: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -26,10 +26,10 @@ def test_a_round_diagnosed_again_scores_nothing(
     events: list[Event] = []
     deps = open_run(folder, settings(finished, tiny_folder), report=events.append)
     rows = deps.database.query("SELECT count(*) FROM scores")
-    diagnose_round(deps, {"round": 0, "source_round": 0, "stop": ""})
+    await diagnose_round(deps, {"round": 0, "source_round": 0, "stop": ""})
     again = (folder / "rounds/0/signals.parquet").read_bytes()
     # Rolled back, a round is diagnosed on the data and with the model of the one it goes back to.
-    diagnose_round(deps, {"round": 1, "source_round": 0, "stop": ""})
+    await diagnose_round(deps, {"round": 1, "source_round": 0, "stop": ""})
     assert deps.database.query("SELECT count(*) FROM scores") == rows
     deps.close()
     assert not [event for event in events if isinstance(event, Progress)]

@@ -9,6 +9,7 @@ NAMES = [
     "critique",
     "new_answer_diversity",
     "new_prompt_diversity",
+    "plan",
     "rewrite_answer_complexity",
     "rewrite_answer_quality",
     "rewrite_prompt_complexity",
@@ -136,9 +137,10 @@ def test_roles_alternate_since_many_chat_templates_insist_on_it(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_the_examples_fit_the_answer_that_is_asked_for(name: str) -> None:
     from middo.agents.critic import Critique
+    from middo.agents.planner import PlanWish
     from middo.agents.rewriter import RewrittenAnswer, RewrittenPrompt
 
-    schema = {"critique": Critique}.get(
+    schema = {"critique": Critique, "plan": PlanWish}.get(
         name, RewrittenPrompt if "_prompt_" in name else RewrittenAnswer
     )
     replies = [text for role, text in load(name).messages if role == "assistant"]

@@ -310,3 +310,36 @@ def test_only_rows_of_doubtful_quality_say_what_they_are_like() -> None:
     found = signals()
     assert found.likeness == {WEAK: "cut"}
     assert signals(quality=OFF).likeness == {}
+
+
+def test_a_moved_k_moves_its_bound_by_what_was_fitted() -> None:
+    one = signals()
+    near = density(one)
+    before = look(one, near)
+    values = {
+        Axis.COMPLEXITY: before.complexity,
+        Axis.DIVERSITY: near.values,
+        Axis.QUALITY: one.quality,
+    }
+    for axis in Axis:
+        loose = before.reference.moved(axis, 0.5, values[axis])
+        found = look(one, near, reference=reference_from(json.loads(json.dumps(loose.as_dict()))))
+        assert found.axes[axis].k == 0.5
+        assert found.axes[axis].threshold != before.axes[axis].threshold
+        if axis is Axis.COMPLEXITY:
+            assert found.axes[axis].flagged > before.axes[axis].flagged
+        share = before.reference.share(axis, 0.5, values[axis])
+        if axis is not Axis.DIVERSITY:  # where a sparse row of low quality is no seed
+            assert share == pytest.approx(found.axes[axis].flagged / COUNT, abs=1e-4)
+        for other in set(Axis) - {axis}:
+            assert found.axes[other] == before.axes[other]
+        assert loose.moved(axis, before.axes[axis].k or 0.0, values[axis]).share(
+            axis, 4.0, values[axis]
+        ) == before.reference.share(axis, 4.0, values[axis])
+
+
+def test_an_axis_that_was_off_has_no_k_to_move() -> None:
+    blind = signals(quality=OFF)
+    kept = look(blind, density(blind), quality=OFF).reference
+    with pytest.raises(ValueError, match="quality was off at the first diagnosis"):
+        kept.moved(Axis.QUALITY, 1.0, blind.quality)

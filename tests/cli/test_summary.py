@@ -203,3 +203,23 @@ def test_counts_and_columns() -> None:
     assert (count(1234567), count(None), count(0)) == ("1,234,567", "-", "0")
     assert (several(1, "row"), several(0, "row")) == ("1 row", "0 rows")
     assert aligned([["a", "bb"], ["ccc", "d"]], [False, True]) == ["a    bb", "ccc   d"]
+
+
+def test_a_plan_of_a_model_is_told_with_what_was_not_granted() -> None:
+    plan = {
+        "model": "openai:gpt",
+        "k": {"complexity": 2.5},
+        "weights": {"complexity": 0.2, "quality": 0.8},
+        "rationale": "Rewrites for \x1b[31mquality\x1b[0m work. " + "And so on. " * 40,
+        "held": ["quality k: asked 9, held at 4"],
+    }
+    lines = summary_text(with_round(0, plan=plan), RUN).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("  plan"))
+    start = "  plan        k of complexity 2.50, shares complexity 20%, quality 80%: Rewrites for"
+    assert lines[at].startswith(f"{start} quality work. And")
+    assert len(lines[at]) <= 174
+    assert lines[at + 1] == "  held        quality k: asked 9, held at 4"
+    stays = {**plan, "k": {}, "weights": None, "held": [], "rationale": "Fine."}
+    assert "\n  plan        as it is: Fine.\n  fates" in summary_text(
+        with_round(0, plan=stays), RUN
+    )

@@ -2,7 +2,7 @@ import json
 import random
 
 from middo.core.records import Axis, Flag
-from middo.curation.plan import Task, plan_refinement
+from middo.curation.plan import Task, plan_from, plan_refinement
 
 C, D, Q = Axis.COMPLEXITY, Axis.DIVERSITY, Axis.QUALITY
 
@@ -82,3 +82,39 @@ def test_the_plan_is_json() -> None:
     plain = plan_refinement([flag("a", Q), flag("b", C)], 1).as_dict()
     assert json.loads(json.dumps(plain)) == plain
     assert plain["shares"] == {"quality": 1, "complexity": 0, "diversity": 0}
+
+
+def test_given_weights_share_the_budget_instead() -> None:
+    flags = many(Q, 20, "q") + many(C, 20, "c") + many(D, 20, "d")
+    plan = plan_refinement(flags, 10, weights={Q: 0.1, C: 0.65, D: 0.25})
+    assert plan.shares == {Q: 1, C: 7, D: 2}
+    assert "c019" in {task.sample_id for task in plan.selected}  # the worst of its axis
+    assert "at most 10 samples are refined, shared as planned" in plan.rationale
+
+
+def test_what_an_axis_has_no_samples_for_goes_to_the_others() -> None:
+    flags = many(Q, 2, "q") + many(C, 30, "c") + many(D, 30, "d")
+    plan = plan_refinement(flags, 20, weights={Q: 0.8, C: 0.15, D: 0.05})
+    assert plan.shares == {Q: 2, C: 14, D: 4}
+    alone = plan_refinement(flags, 20, weights={Q: 1.0})
+    assert alone.shares[Q] == 2
+    assert sum(alone.shares.values()) == 20
+
+
+def test_weights_neither_raise_nor_lower_what_is_refined() -> None:
+    chance = random.Random(5)
+    for _ in range(200):
+        counts = [chance.randint(0, 9) for _ in range(3)]
+        flags = [f for axis, n in zip((Q, C, D), counts, strict=True) for f in many(axis, n, axis)]
+        limit = chance.choice([None, 0, 3, 12, 99])
+        weights = {axis: chance.choice([0.0, chance.random()]) for axis in (Q, C, D)}
+        plan = plan_refinement(flags, limit, weights=weights)
+        assert len(plan.selected) == min(sum(counts), sum(counts) if limit is None else limit)
+        assert len(plan.selected) + len(plan.deferred) == sum(counts)
+        assert all(0 <= plan.shares[a] <= n for a, n in zip((Q, C, D), counts, strict=True))
+
+
+def test_a_stored_plan_comes_back_as_it_was() -> None:
+    flags = [*many(Q, 4, "q"), *many(C, 4, "q"), *many(D, 4, "d")]
+    plan = plan_refinement(flags, 5, weights={Q: 0.2, D: 0.8})
+    assert plan_from(json.loads(json.dumps(plan.as_dict())), flags) == plan

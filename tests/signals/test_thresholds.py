@@ -106,3 +106,26 @@ def test_a_difference_beyond_the_fourth_decimal_decides_nothing() -> None:
 def test_nothing_to_fit_is_an_error() -> None:
     with pytest.raises(ValueError, match="no finite value"):
         fit_threshold(np.array([np.nan]), 0.08)
+
+
+def test_another_k_gives_another_bound_without_another_fit() -> None:
+    values = scores()
+    threshold = fit_threshold(values, 0.08)
+    later = values - 0.5
+    moved = threshold.moved(2.0, later)
+    assert (moved.mean, moved.std) == (threshold.mean, threshold.std)
+    assert moved.value == pytest.approx(values.mean() - 2.0 * values.std(), abs=1e-4)
+    assert moved.value == round(moved.value, 4)
+    assert (moved.k, moved.choice.k) == (2.0, 2.0)
+    assert moved.choice.share == pytest.approx(np.mean(later < moved.value), abs=1e-4)
+    assert moved.choice.curve == threshold.choice.curve
+    assert threshold.moved(threshold.k, values).value == pytest.approx(threshold.value, abs=1e-4)
+    assert threshold_from(json.loads(json.dumps(moved.as_dict()))) == moved
+
+
+def test_no_k_flags_quality_above_one_half() -> None:
+    values = np.random.default_rng(1).uniform(0.4, 1.0, size=300)
+    moved = fit_threshold(values, 0.08, cap=SOUND).moved(0.5, values, SOUND)
+    assert moved.value == SOUND
+    assert moved.share(np.append(values, np.nan)) == pytest.approx(np.mean(values < 0.5), abs=1e-3)
+    assert moved.share(np.array([np.nan])) == 0.0

@@ -9,6 +9,7 @@ is remembered. The question does not name its fields: only who applies the schem
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -109,7 +110,7 @@ async def _climb(line: Line, memory: Memory) -> tuple[str, list[AIMessage]]:
     problem = ""
     for rung in rungs(line.model):
         try:
-            reply = await line.send(lambda rung=rung: request(line.model, rung, QUESTION, Mooring))
+            reply = await line.send(partial(request, line.model, rung, QUESTION, Mooring))
         except Refused as error:
             problem = str(error)
             continue

@@ -8,6 +8,7 @@ answer that does not fit gets one repair turn with the reason, and then it has f
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -126,7 +127,7 @@ async def _send(
     refusal = ""
     for method in possible[first:]:
         try:
-            reply = await line.send(lambda way=method: request(line.model, way, turns, schema))
+            reply = await line.send(partial(request, line.model, method, turns, schema))
         except Refused as error:
             refusal = str(error)
             continue

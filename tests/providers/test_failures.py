@@ -83,7 +83,7 @@ def test_what_an_error_means(raised: Exception, expected: str) -> None:
 
 def test_a_reply_that_cannot_be_held_as_a_message_is_lost_alone() -> None:
     with pytest.raises(ValidationError) as failure:
-        AIMessage("", tool_calls=[{"name": "x", "args": "text", "id": "1"}])  # type: ignore[list-item]
+        AIMessage("", tool_calls=[{"name": "x", "args": "text", "id": "1"}])
     assert meaning(failure.value) == "answer"
 
 

@@ -253,7 +253,7 @@ async def test_a_provider_that_is_down_stops_every_call_of_the_line_at_once() ->
     assert {type(outcome) for outcome in outcomes} == {ProviderError}
     assert probes(one) == 1
     assert one.busy == 0
-    sent = []
+    sent: list[int] = []
     with pytest.raises(ProviderError, match="acme:m is down"):
         await one.send(lambda: _note(sent))
     assert sent == []

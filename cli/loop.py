@@ -49,7 +49,7 @@ def run(choice: Choice, out: Path | None) -> Reply:
     folder = out if out is not None else default_folder()
     # A folder that holds a run already is refused; its document is not this run's.
     is_new = not (folder / _RUN_JSON).exists()
-    _keep_quiet()
+    keep_quiet()
     from ..graph.run import run as run_loop
 
     heading = [f"run folder {folder}", *hosts_lines(config)]
@@ -60,7 +60,7 @@ def run(choice: Choice, out: Path | None) -> Reply:
 
 def resume(folder: Path, sets: Sequence[str]) -> Reply:
     """Go on with a run and reply with its summary."""
-    _keep_quiet()
+    keep_quiet()
     from ..graph.run import resume as resume_loop
 
     return _shown(folder, lambda report: resume_loop(folder, sets=sets, report=report), True)
@@ -69,7 +69,7 @@ def resume(folder: Path, sets: Sequence[str]) -> Reply:
 def plan(choice: Choice) -> Reply:
     """Check configuration, data and models and reply with the plan; nothing is written."""
     config = choice.config()
-    _keep_quiet()
+    keep_quiet()
     from ..graph.preflight import preflight
 
     found = preflight(config)
@@ -81,7 +81,7 @@ def diagnose(choice: Choice, adapter: Path | None, out: Path) -> Reply:
     config = choice.config()
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out: {out} is a file; name a folder, new or of the same diagnosis")
-    _keep_quiet()
+    keep_quiet()
     from ..graph.diagnose import diagnose as diagnose_data
     from ..stores.tables import read_signals
     from .diagnosis import COLUMNS, picture
@@ -131,7 +131,7 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
     return Reply(document, summary_text(document, folder))
 
 
-def _keep_quiet() -> None:
+def keep_quiet() -> None:
     """Turn off what libraries print on their own, unless MIDDO_DEBUG=1 asks for it."""
     from ..training.device import quiet_environment
 

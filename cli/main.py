@@ -143,6 +143,24 @@ def diagnose(
 
 
 @app.command()
+def estimate(
+    config: Config = None,
+    data: Annotated[str | None, typer.Option(help="Data set to work on.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Refinements at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="A random number of the rows.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Feeds all randomness.")] = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> Task:
+    """Tell what a run would take: calls, tokens, money, time, disk."""
+    from . import estimate as page
+    from . import loop
+
+    flags = {"data.path": data, "rounds": rounds, "data.limit": limit, "seed": seed}
+    return partial(page.run, loop.Choice(config, flags, tuple(sets or ())))
+
+
+@app.command()
 def export(
     folder: RunFolder,
     to: Annotated[Path, typer.Option(help="File to write: .json, .jsonl, .parquet.")],

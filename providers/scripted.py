@@ -46,7 +46,7 @@ class Call:
 
 
 class ScriptedChat(BaseChatModel):
-    """Answer from a queue or a function, record every call, count words as tokens.
+    """Answer from a queue or a function, record every call, report usage: words, or `count`.
 
     Safe to share between threads and coroutines. A queue that has run out raises `ProviderError`.
     """
@@ -59,6 +59,9 @@ class ScriptedChat(BaseChatModel):
     replies: list[Any] = Field(default_factory=list, description="answers in the order of calls")
     answer: Script | None = Field(None, description="function of messages and schema, no queue")
     delay: float = Field(0.0, ge=0, description="seconds before each answer")
+    count: Callable[[str], int] | None = Field(
+        None, description="tokens of a text; by default its words"
+    )
     model_name: str = Field("scripted", description="the name it answers under")
 
     _calls: list[Call] = PrivateAttr(default_factory=list)
@@ -118,17 +121,22 @@ class ScriptedChat(BaseChatModel):
         if isinstance(reply, Exception):
             raise reply
         text = _as_text(reply)
-        sent = sum(len(message.text.split()) for message in messages)
+        count = self.count or _words
+        sent, received = sum(count(message.text) for message in messages), count(text)
         message = AIMessage(
             text,
             usage_metadata=UsageMetadata(
                 input_tokens=sent,
-                output_tokens=len(text.split()),
-                total_tokens=sent + len(text.split()),
+                output_tokens=received,
+                total_tokens=sent + received,
             ),
             response_metadata={"model_name": self.model_name, "finish_reason": "stop"},
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _words(text: str) -> int:
+    return len(text.split())
 
 
 def _as_text(reply: str | dict[str, Any] | BaseModel) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.config import RunConfig
+from ..curation.effort import REMOTE_TOKENS, REMOTE_WAIT
 from ..curation.estimate import ACCEPTED, AGAIN, COURSES, REACHES_CRITIC, SEEDS
 from .figures import aligned, duration, several
 from .loop import Choice, keep_quiet
@@ -36,7 +37,7 @@ def estimate_text(config: RunConfig, found: dict[str, Any]) -> str:
 def _rows(found: dict[str, Any]) -> list[str]:
     rows, machine = found["rows"], found["machine"]
     data = f"{several(rows['train'], 'row')} to train on, {rows['evaluation']:,} to evaluate on"
-    flags = [_axes(one) for one in found["flagged"]] or ["none: without a round nothing is refined"]
+    flags = [_axes(one) for one in found["flagged"]]
     step = machine["step_seconds"]
     pace = "too slow to be timed" if step is None else f"{duration(step)} per step"
     table = [
@@ -48,7 +49,7 @@ def _rows(found: dict[str, Any]) -> list[str]:
             f" {several(found['steps'], 'step')}, {pace}",
         ],
         ["Scoring", f"{machine['scoring_tokens_per_second']:,.0f} tokens per second"],
-        *([f"Flagged {number}", text] for number, text in enumerate(flags)),
+        *([f"Round {number} flags", text] for number, text in enumerate(flags)),
     ]
     return aligned(table, [False, False])
 
@@ -144,23 +145,24 @@ def _assumptions(config: RunConfig, found: dict[str, Any]) -> list[str]:
         " rows; rewritten texts are taken to be as long as the originals. Repair turns, retries,"
         " fallbacks and reasoning tokens are not counted.",
         "All rounds are done; a run may end earlier, and then takes less.",
-        *_latencies(found),
+        *_latencies(config, found),
     ]
     return ["Assumed:", *(line for text in said for line in wrapped(f"- {text}", hanging="  "))]
 
 
-def _latencies(found: dict[str, Any]) -> list[str]:
-    by_how: dict[str, list[str]] = {}
-    for name, role in found["roles"].items():
-        by_how.setdefault(role["latency"], []).append(name)
+def _latencies(config: RunConfig, found: dict[str, Any]) -> list[str]:
     texts = []
-    for how, names in by_how.items():
-        who = " and ".join(names)
-        if how.startswith("measured"):
-            texts.append(f"Latency of {who}: {how}; calls side by side gain nothing.")
-        else:
+    for name, role in found["roles"].items():
+        if role["calls_timed"]:
             texts.append(
-                f"Latency of {who}: {how}: 1 s per call and 60 completion tokens per second,"
-                " refinement.concurrency calls at a time."
+                f"Latency of the {name}: {several(role['calls_timed'], 'real call')} timed; calls"
+                " side by side gain nothing, as they share the processor."
             )
+            continue
+        why = f" (not timed: {clean(role['untimed'])})" if role["untimed"] else ""
+        texts.append(
+            f"Latency of the {name}{why}: {REMOTE_WAIT:g} s per call and {REMOTE_TOKENS:g}"
+            " completion tokens per second,"
+            f" {several(config.refinement.concurrency, 'call')} at a time."
+        )
     return texts

@@ -20,6 +20,9 @@ COPIES_OF_EMBEDDINGS = 3
 """A table, the index, and the measurements as they came."""
 TRAINING_STATES = 2 * 3
 """Checkpoints while training: two of them, each weights and two moments."""
+REMOTE_WAIT = 1.0
+REMOTE_TOKENS = 60.0
+"""Assumed of a model elsewhere: seconds before its first token, tokens per second after."""
 
 
 @dataclass(frozen=True, slots=True)

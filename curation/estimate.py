@@ -90,6 +90,7 @@ class Traffic:
     completion: float = 0.0
 
     def __add__(self, other: "Traffic") -> "Traffic":
+        """Return both together."""
         return Traffic(
             self.calls + other.calls,
             self.prompt + other.prompt,
@@ -170,8 +171,12 @@ def traffic_of(
 
 def against_cap(cap: float, expected: Mapping[Course, float]) -> str:
     """Say in words where a cap lies within an estimate."""
-    for course, end in (("low", "stops there"), ("middle", "probably stops there"),
-                        ("high", "may stop there")):  # fmt: skip
-        if cap < expected[course]:  # type: ignore[index]  # the three courses
+    ends: dict[Course, str] = {
+        "low": "will stop there",
+        "middle": "will probably stop there",
+        "high": "may stop there",
+    }
+    for course, end in ends.items():
+        if cap < expected[course]:
             return f"is below the {course} estimate: the run {end}"
     return "is above the high estimate"

@@ -205,7 +205,8 @@ def _roles(
     return {
         name: {
             "model": role.model,
-            "latency": times[name].how,
+            "calls_timed": times[name].measured,
+            "untimed": times[name].note,
             "calls": {c: traffic[c][name].calls for c in COURSES},
             "prompt_tokens": {c: traffic[c][name].prompt for c in COURSES},
             "completion_tokens": {c: traffic[c][name].completion for c in COURSES},
@@ -264,7 +265,7 @@ def _seconds(
     traffic: Mapping[Course, Mapping[str, Traffic]],
     times: Mapping[str, CallTime],
 ) -> dict[str, Any]:
-    """Return the time of each kind of work, and of all; None where training was too slow to time."""
+    """Return the time of each kind of work, and of all; None where no step was timed."""
     speeds = Speeds(
         start=trained.start if trained else 0.0,
         step=trained.step if trained else 0.0,

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from ..core.config import RoleConfig, RunConfig
 from ..core.errors import DataError, MiddoError
 from ..core.measures import Ask, Item
 from ..core.records import Sample
+from ..curation.effort import REMOTE_TOKENS, REMOTE_WAIT
 from ..providers.resolve import chat_model, is_plugged
 from ..providers.structured import NoAnswer, ask
 from ..training.device import Dtype
@@ -40,9 +42,6 @@ LONG_CALL = 6.0
 
 COMPLETION_WEIGHT = 3.0
 """A token that is generated takes a local model as long as so many tokens that are read."""
-REMOTE_WAIT = 1.0
-REMOTE_TOKENS = 60.0
-"""Assumed of a model elsewhere: seconds before its first token, tokens per second after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,8 @@ class CallTime:
         weight: of a completion token; a prompt token weighs `prompt_weight`.
         prompt_weight: 0 where reading is not the work that is waited for.
         parallel: calls that go on at the same time without slowing each other.
-        how: where the figures come from.
+        measured: real calls that the figures come from; 0 where they are assumed.
+        note: why a model in this process was not measured.
     """
 
     fixed: float
@@ -93,7 +93,8 @@ class CallTime:
     weight: float
     prompt_weight: float
     parallel: int
-    how: str
+    measured: int = 0
+    note: str = ""
 
     def seconds(self, calls: float, prompt: float, completion: float) -> float:
         """Return the time of that many calls with that many tokens in all."""
@@ -155,10 +156,8 @@ def time_training(
             max_length=config.model.max_length,
             seed=config.seed,
         )
-        try:
+        with suppress(_Timed):
             train(job, on_progress=seen, should_stop=late)
-        except _Timed:
-            pass
     if len(marks) < 2:
         return None
     # The first step allocates memory and compiles; a run has one of them in hundreds.
@@ -231,16 +230,14 @@ def time_calls(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) -> C
 
     A model whose weights or engine are missing is not called.
     """
-    assumed = CallTime(
-        REMOTE_WAIT, 1 / REMOTE_TOKENS, 1.0, 0.0, config.refinement.concurrency, "assumed"
-    )
+    assumed = CallTime(REMOTE_WAIT, 1 / REMOTE_TOKENS, 1.0, 0.0, config.refinement.concurrency)
     provider = role.model.partition(":")[0]
     if provider != "llamacpp" or is_plugged(provider):
         return assumed
     try:
         return asyncio.run(_timed(role, config, asked))
     except MiddoError as error:
-        return replace(assumed, how=f"assumed, as it could not be called ({error})")
+        return replace(assumed, note=str(error))
 
 
 async def _timed(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) -> CallTime:
@@ -259,8 +256,7 @@ async def _timed(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) ->
         if callable(close):
             close()
     # Slots share the processor: calls side by side slow each other down by about their number.
-    how = f"measured, {calls} call" + ("s" if calls > 1 else "")
-    return CallTime(0.0, seconds / max(tokens, 1.0), COMPLETION_WEIGHT, 1.0, 1, how)
+    return CallTime(0.0, seconds / max(tokens, 1.0), COMPLETION_WEIGHT, 1.0, 1, measured=calls)
 
 
 async def _used(model: BaseChatModel, one: Asked) -> Usage:

@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from ..core.errors import MiddoError
+from ..core.redaction import redact
 from .output import Reply, Task, clean, stdout_reserved, write
 
 INTERRUPTED = 130
@@ -62,7 +63,7 @@ def _refused(error: Any) -> Reply:
 
 def failure(message: str, exit_code: int) -> Reply:
     """Return the reply of a command that could not do what was asked."""
-    line = clean(message)
+    line = redact(clean(message))
     return Reply({"error": line, "exit_code": exit_code}, "", exit_code, line)
 
 
@@ -80,7 +81,7 @@ def _perform(task: Task) -> Reply:
 
 
 def _internal(error: BaseException, folder: Path | None) -> Reply:
-    text = "".join(traceback.format_exception(error))
+    text = redact("".join(traceback.format_exception(error)))
     if os.environ.get("MIDDO_DEBUG") == "1":
         print(text, file=sys.stderr)
     where = _keep(text, folder)

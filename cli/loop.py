@@ -14,6 +14,7 @@ from typing import Any
 from ..core.config import RunConfig
 from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked, UsageError
 from ..core.progress import Event, Note, Report
+from ..core.redaction import redact
 from ..formats.configuration import load_config
 from .boundary import Unexpected
 from .output import Reply, clean
@@ -58,12 +59,20 @@ def run(choice: Choice, out: Path | None) -> Reply:
     )
 
 
-def resume(folder: Path, sets: Sequence[str]) -> Reply:
+def resume(folder: Path, sets: Sequence[str], trust: bool = False) -> Reply:
     """Go on with a run and reply with its summary."""
     keep_quiet()
+    from ..graph.run import CONFIG
     from ..graph.run import resume as resume_loop
 
-    return _shown(folder, lambda report: resume_loop(folder, sets=sets, report=report), True)
+    heading = []
+    if (folder / CONFIG).is_file():
+        heading = hosts_lines(load_config(folder / CONFIG, sets=sets, environ={}))
+    return _shown(
+        folder,
+        lambda report: resume_loop(folder, sets=sets, trust=trust, report=headed(heading, report)),
+        True,
+    )
 
 
 def plan(choice: Choice) -> Reply:
@@ -90,6 +99,14 @@ def diagnose(choice: Choice, adapter: Path | None, out: Path) -> Reply:
         document = diagnose_data(config, adapter, out, report=report)
     rows = read_signals(out / "signals.parquet", columns=COLUMNS)
     return Reply(document, picture(document, rows, out))
+
+
+class WithoutKeys(logging.Formatter):
+    """Write log records, exceptions included, without the keys that libraries may put in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text, redacted."""
+        return redact(super().format(record))
 
 
 def headed(lines: Sequence[str], report: Report) -> Report:
@@ -123,7 +140,7 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
             raise
         from ..stores.runs import read_run
 
-        document = {**read_run(folder), "error": clean(error)}
+        document = {**read_run(folder), "error": redact(clean(error))}
         text = summary_text(document, folder)
         return Reply(document, text, error.exit_code, str(error))
     except Exception as error:
@@ -137,8 +154,10 @@ def keep_quiet() -> None:
 
     for name, value in quiet_environment().items():
         os.environ.setdefault(name, value)
+    handler = logging.StreamHandler()
+    handler.setFormatter(WithoutKeys("%(name)s: %(message)s"))
     if os.environ.get("MIDDO_DEBUG") == "1":
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
         return
-    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
     warnings.simplefilter("ignore")

@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Print configurations.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+providers_app = typer.Typer(help="List and test providers of models.", rich_markup_mode=None)
+app.add_typer(providers_app, name="providers")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Sets = Annotated[
@@ -96,11 +98,16 @@ def run(
 
 
 @app.command()
-def resume(folder: RunFolder, sets: Sets = None, as_json: Json = False) -> Task:
+def resume(
+    folder: RunFolder,
+    sets: Sets = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Also another user's folder.")] = False,
+    as_json: Json = False,
+) -> Task:
     """Go on with a run where it stopped."""
     from . import loop
 
-    return partial(loop.resume, folder, tuple(sets or ()))
+    return partial(loop.resume, folder, tuple(sets or ()), trust)
 
 
 @app.command()
@@ -182,6 +189,32 @@ def doctor(as_json: Json = False) -> Task:
     from . import doctor as checks
 
     return checks.examine
+
+
+@providers_app.command("list")
+def providers_list(as_json: Json = False) -> Task:
+    """List the providers of models: what is installed, which keys are set, where texts go."""
+    from . import providers
+
+    return providers.overview
+
+
+@providers_app.command("test")
+def providers_test(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A model as `provider:model`.")],
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY=VALUE", help="An argument of the model; repeatable."),
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option("--api-key-env", help="Variable that holds the key.")
+    ] = None,
+    as_json: Json = False,
+) -> Task:
+    """Ask a model three short questions and show how it answers."""
+    from . import providers
+
+    return partial(providers.probe, spec, tuple(params or ()), api_key_env)
 
 
 @config_app.command("init")

@@ -13,6 +13,8 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from ..core.redaction import redact
+
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links and other strings
@@ -83,7 +85,7 @@ def labelled(label: str, text: object, column: int, width: int = 78) -> list[str
 def write(reply: Reply, *, as_json: bool) -> int:
     """Print a reply and return its exit code."""
     if reply.error is not None:
-        print(f"middo: {clean(reply.error)}", file=sys.stderr, flush=True)
+        print(f"middo: {redact(clean(reply.error))}", file=sys.stderr, flush=True)
     # ASCII only: JSON then reads the same under every locale and steers no terminal.
     text = json.dumps(reply.document, indent=2) if as_json else reply.text
     if text:

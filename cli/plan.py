@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ..core.config import RunConfig
+from ..core.config import RunConfig, TeacherConfig
 from .figures import aligned, count, several
 from .output import clean, shortened
 
@@ -13,17 +13,34 @@ _REASONS = 5
 
 
 def hosts_lines(config: RunConfig) -> list[str]:
-    """Say which model plays which role and where sample texts go for it."""
-    from ..providers.resolve import hosts
+    """Say which model plays which role, where sample texts go for it, and where traces go."""
+    roles = config.agents.roles
+    if config.agents.critic is None:
+        del roles["critic"]
+    lines = []
+    for name, role in roles.items():
+        lines.append(goes_to(name, role))
+        lines += [goes_to(f"{name}, if that fails:", model) for model in role.fallbacks]
+    return [*lines, _traces(config)]
 
-    roles = {"rewriter": config.agents.rewriter}
-    if config.agents.critic is not None:
-        roles["critic"] = config.agents.critic
-    return [
-        f"{name} {clean(role.model)}: texts go to {clean(hosts(role))}"
-        + (" (this configuration runs code)" if role.model.startswith("import:") else "")
-        for name, role in roles.items()
-    ]
+
+def goes_to(name: str, model: TeacherConfig) -> str:
+    """Say in one line where one model's texts go, and which code it runs."""
+    from ..providers.resolve import code_of, hosts
+
+    line = f"{name} {clean(model.model)}: texts go to {clean(hosts(model))}"
+    code = code_of(model)
+    return line if code is None else f"{line}; this configuration runs the code of {clean(code)}"
+
+
+def _traces(config: RunConfig) -> str:
+    from ..providers.privacy import traces_host, tracing_wanted
+
+    if not config.traces.langsmith:
+        return "traces stay in the run folder"
+    if not tracing_wanted():
+        return "traces stay in the run folder: LANGSMITH_TRACING is not true"
+    return f"traces: prompts and answers also go to LangSmith at {clean(traces_host())}"
 
 
 def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:

@@ -21,19 +21,22 @@ import yaml
 from pydantic import ValidationError
 
 from ..core.config import RunConfig
+from ..core.credentials import secrets_in
 from ..core.errors import ConfigError
+from ..core.redaction import redact
 from .config_errors import explain
 from .config_reference import annotated_default, config_schema, schema_at
 from .yaml_source import (
     SettingsDumper,
     Source,
+    dotted,
     nested_source,
     read_source,
     setting_source,
     unwritable,
 )
 
-__all__ = ["annotated_default", "config_schema", "dump_config", "load_config"]
+__all__ = ["annotated_default", "config_schema", "dump_config", "load_config", "load_params"]
 
 PREFIX = "MIDDO_"
 
@@ -56,7 +59,8 @@ def load_config(
         environ: where `MIDDO_*` variables are read.
 
     Raises:
-        ConfigError: one line with place, key, value, what was expected and the nearest valid key.
+        ConfigError: one line with place, key, value, what was expected and the nearest valid key;
+            where a setting is a secret, the line names its place and not the value.
     """
     sources = [
         *(read_source(file) for file in (preset, path) if file is not None),
@@ -64,7 +68,26 @@ def load_config(
         *_flags(flags or {}),
         *(_setting(text) for text in sets),
     ]
+    _refuse_secrets(sources)
     return _validated(sources)
+
+
+def load_params(settings: Sequence[str], name: str) -> dict[str, Any]:
+    """Return the parameters of a model that a command line gives as `key=value` each.
+
+    Args:
+        settings: dotted keys with YAML values; the last one of two wins.
+        name: the option, for errors.
+
+    Raises:
+        ConfigError: one of them is malformed, or a secret.
+    """
+    sources = [_setting(text, name, "temperature=0.2") for text in settings]
+    _refuse_secrets(sources)
+    params: dict[str, Any] = {}
+    for source in sources:
+        params = _merged(params, source.values)
+    return params
 
 
 def dump_config(config: RunConfig) -> str:
@@ -97,11 +120,17 @@ def _flags(flags: Mapping[str, object]) -> Iterator[Source]:
             yield nested_source("command line", dotted_key.split("."), value)
 
 
-def _setting(text: str) -> Source:
+def _setting(text: str, name: str = "--set", example: str = "training.epochs=2") -> Source:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set {text!r}: expected key=value, such as training.epochs=2")
-    return setting_source("--set", key, value)
+        raise ConfigError(f"{name} {redact(text)!r}: expected key=value, such as {example}")
+    return setting_source(name, key, value)
+
+
+def _refuse_secrets(sources: Sequence[Source]) -> None:
+    for source in sources:
+        for place, problem in secrets_in(source.values):
+            raise ConfigError(f"{source.place(place)}: {dotted(place)}: {problem}")
 
 
 def _validated(sources: Sequence[Source]) -> RunConfig:

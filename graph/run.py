@@ -57,16 +57,22 @@ def run(
 
 
 def resume(
-    folder: Path | str, *, sets: Sequence[str] = (), report: Report = silent
+    folder: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    trust: bool = False,
+    report: Report = silent,
 ) -> dict[str, Any]:
     """Go on with a run where it stopped; a finished run's document is returned as it is.
 
     Args:
         folder: the run folder.
         sets: `key=value` changes; only keys in `core.config.CHANGEABLE` may change.
+        trust: go on also where the folder belongs to another user.
         report: receives progress events.
 
     Raises:
+        UsageError: another user's folder, and `trust` does not say that its code may run.
         ConfigError: `sets` would change the data; the message names the keys.
         RunLocked: another process is working on the run.
     """
@@ -75,6 +81,10 @@ def resume(
         read_run(folder) if (folder / RUN_JSON).exists() or not (folder / CONFIG).exists() else {}
     )
     config = load_config(folder / CONFIG, sets=sets, environ={})
+    if not trust and document.get("status") != "finished":
+        from .trust import refuse_foreign
+
+        refuse_foreign(folder, folder / CONFIG, config)
     with run_lock(folder):
         _refuse_changed(folder, config)
         if document.get("status") == "finished":
@@ -88,6 +98,7 @@ def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     """Run the graph from its checkpoint, and leave a true status behind however it ends."""
     # Read by langgraph at import: state may hold JSON types only.
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from .deps import open_run
     from .document import write_document
 
@@ -119,6 +130,13 @@ def _run_loop(deps: Any) -> None:
 
 
 async def _loop(deps: Any) -> None:
+    from ..providers.privacy import tracing
+
+    with tracing(deps.config.traces.langsmith):
+        await _work(deps)
+
+
+async def _work(deps: Any) -> None:
     async with opened_graph(deps) as (graph, thread):
         begun = (await graph.aget_state(thread)).values
         start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}

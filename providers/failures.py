@@ -14,6 +14,8 @@ from typing import Any, Literal
 from langchain_core import exceptions as lc
 from pydantic import ValidationError
 
+from ..core.redaction import redact
+
 Meaning = Literal["retry", "refused", "answer", "provider"]
 """`retry`: rate limit, time-out, overload. `refused`: this request can't be served in this form.
 `answer`: this one answer is lost. `provider`: no other call would fare better."""
@@ -108,8 +110,8 @@ def retry_after(error: Exception) -> float | None:
 
 
 def in_one_line(error: BaseException, limit: int = 300) -> str:
-    """Return an exception as `Kind: first words`, fit for a one-line message."""
-    words = " ".join(str(error).split())
+    """Return an exception as `Kind: first words`, fit for a one-line message, keys left out."""
+    words = redact(" ".join(str(error).split()))
     return f"{type(error).__name__}: {words[:limit]}" if words else type(error).__name__
 
 

@@ -20,20 +20,23 @@ from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
 
-from ..core.config import RoleConfig
+from ..core.config import TeacherConfig
+from ..core.credentials import is_secret_name, secrets_in
 from ..core.errors import ConfigError, MiddoError, ProviderError
+from ..core.redaction import watch
 from .failures import in_one_line
+from .privacy import GATEWAY, without_variables
 from .vendors import VENDORS, Vendor, address, belongs_to, host_of
 
 GROUP = "middo.providers"
 NO_KEY = "none"
 """Sent in place of a key to servers that no key was named for."""
 
-_SECRET = re.compile(r"(^|[_-])(key|secret|password|token|authorization)$", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SAMPLED_BYTES = 1 << 20
 
 
-def chat_model(role: RoleConfig, *, seed: int, concurrency: int) -> BaseChatModel:
+def chat_model(role: TeacherConfig, *, seed: int, concurrency: int) -> BaseChatModel:
     """Return the chat model of a role.
 
     `seed` reaches `llamacpp:`; other models take a `seed` in `params` if they know one.
@@ -68,17 +71,18 @@ def chat_model(role: RoleConfig, *, seed: int, concurrency: int) -> BaseChatMode
     url = address(vendor, params)
     if "api_key" not in params and not belongs_to(vendor, url) and vendor.keys:
         params["api_key"] = NO_KEY
-    return _build(role, lambda **given: init_chat_model(f"{provider}:{model}", **given), params)
+    with without_variables(GATEWAY):  # it would send the calls past the host that is shown
+        return _build(role, lambda **given: init_chat_model(f"{provider}:{model}", **given), params)
 
 
-def check_role(role: RoleConfig) -> None:
+def check_role(role: TeacherConfig) -> None:
     """Find out cheaply whether `chat_model` can work: no model and no LangChain vendor loads.
 
     Raises:
         ConfigError, ProviderError, ModelError: as `chat_model`.
     """
     provider, model = _split(role.model)
-    _refuse_secrets(role.params)
+    _refuse_secrets(role)
     _named_key(role)
     if provider == "import":
         _factory_module(model)
@@ -103,7 +107,7 @@ def check_role(role: RoleConfig) -> None:
         )
 
 
-def hosts(role: RoleConfig) -> str:
+def hosts(role: TeacherConfig) -> str:
     """Return where the role's texts go, for people to read before a run starts."""
     provider, model = _split(role.model)
     if provider == "import":
@@ -122,7 +126,16 @@ def hosts(role: RoleConfig) -> str:
     return vendor.domain or f"{provider} (as its package decides)"
 
 
-def model_identity(role: RoleConfig, *, seed: int | None = None) -> dict[str, Any]:
+def code_of(role: TeacherConfig) -> str | None:
+    """Return the `package.module:factory` that the configuration itself has run, or None.
+
+    A plug-in is code that was installed, not code that a configuration names.
+    """
+    provider, model = _split(role.model)
+    return model if provider == "import" else None
+
+
+def model_identity(role: TeacherConfig, *, seed: int | None = None) -> dict[str, Any]:
     """Return what decides the role's answers, as JSON types without secrets, for ledger keys.
 
     For `llamacpp:` the file counts (name, size, hash of its ends), not the folder it lies in.
@@ -145,6 +158,13 @@ def is_plugged(provider: str) -> bool:
     return _plugin(provider) is not None
 
 
+def plugins() -> list[EntryPoint]:
+    """Return the installed plug-ins in order of name; none with `MIDDO_LOAD_PLUGINS=0`."""
+    if os.environ.get("MIDDO_LOAD_PLUGINS") == "0":
+        return []
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+
+
 def _split(spec: str) -> tuple[str, str]:
     provider, colon, model = spec.partition(":")
     if not colon or not provider.strip() or not model.strip():
@@ -158,20 +178,14 @@ def _split(spec: str) -> tuple[str, str]:
 def _vendor(provider: str) -> Vendor:
     if provider in VENDORS:
         return VENDORS[provider]
-    known = sorted({*VENDORS, "llamacpp", "import", *(point.name for point in _plugins())})
+    known = sorted({*VENDORS, "llamacpp", "import", *(point.name for point in plugins())})
     near = difflib.get_close_matches(provider, known, 3, 0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
     raise ConfigError(f"unknown provider {provider!r}; {hint}")
 
 
-def _plugins() -> list[EntryPoint]:
-    if os.environ.get("MIDDO_LOAD_PLUGINS") == "0":
-        return []
-    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-
-
 def _plugin(provider: str) -> EntryPoint | None:
-    return next((point for point in _plugins() if point.name == provider), None)
+    return next((point for point in plugins() if point.name == provider), None)
 
 
 def _factory_module(target: str) -> tuple[str, str]:
@@ -203,7 +217,7 @@ def _factory(target: str) -> Callable[..., Any]:
     return made
 
 
-def _build(role: RoleConfig, make: Callable[..., Any], params: dict[str, Any]) -> BaseChatModel:
+def _build(role: TeacherConfig, make: Callable[..., Any], params: dict[str, Any]) -> BaseChatModel:
     """Call a factory; whatever it raises becomes one line that names the role's model."""
     try:
         made = make(**params)
@@ -220,31 +234,33 @@ def _build(role: RoleConfig, make: Callable[..., Any], params: dict[str, Any]) -
     return made
 
 
-def _named_key(role: RoleConfig) -> dict[str, str]:
-    if role.api_key_env is None:
+def _named_key(role: TeacherConfig) -> dict[str, str]:
+    name = role.api_key_env
+    if name is None:
         return {}
-    key = os.environ.get(role.api_key_env, "")
-    if not key:
-        raise ProviderError(f"{role.model!r}: set {role.api_key_env}, which api_key_env names")
-    return {"api_key": key}
+    key = os.environ.get(name, "")
+    if key:
+        watch(name)
+        return {"api_key": key}
+    if not _VARIABLE.fullmatch(name):  # it may be the key itself: not to be repeated
+        raise ConfigError(
+            f"{role.model!r}: api_key_env names no environment variable that is set; "
+            "it takes a variable's name, such as OPENAI_API_KEY, not the key"
+        )
+    raise ProviderError(f"{role.model!r}: set {name}, which api_key_env names")
 
 
-def _refuse_secrets(params: dict[str, Any]) -> None:
-    for name, value in params.items():
-        if _SECRET.search(name):
-            raise ConfigError(
-                f"params.{name}: a configuration holds no secrets; "
-                "set an environment variable and name it in api_key_env"
-            )
-        if isinstance(value, dict):
-            _refuse_secrets(value)
+def _refuse_secrets(role: TeacherConfig) -> None:
+    settings = {"params": role.params, "model": role.model, "api_key_env": role.api_key_env}
+    for place, problem in secrets_in(settings):
+        raise ConfigError(f"{'.'.join(str(step) for step in place)}: {problem}")
 
 
 def _public(params: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters without headers and without passwords in URLs."""
     public: dict[str, Any] = {}
     for name, value in sorted(params.items()):
-        if "header" in name.lower() or _SECRET.search(name):
+        if "header" in name.lower() or is_secret_name(name):
             continue
         public[name] = _without_login(value) if isinstance(value, str) else value
     return public

@@ -129,12 +129,13 @@ class ChromaIndex:
                 f"ChromaIndex: name {name!r} has {len(name)} characters; give it"
                 f" {SHORTEST_NAME} to {LONGEST_NAME}, such as 'round-0'"
             )
-        # Chroma takes a second to import, and its telemetry setting is read when it starts.
+        # Chroma takes a second to import, and its telemetry settings are read when it starts; given
+        # here, they win over the environment.
         import chromadb
         from chromadb.config import Settings
 
         folder.mkdir(parents=True, exist_ok=True)
-        settings = Settings(anonymized_telemetry=False)
+        settings = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
         self._name = name
         self._client: Any = chromadb.PersistentClient(path=str(folder), settings=settings)
         self.batch_size = int(self._client.get_max_batch_size())

@@ -13,6 +13,7 @@ from ..core.chat import Answer, AnswerFailed, Prompt
 from ..core.config import RunConfig
 from ..core.errors import ProviderError
 from ..core.ids import content_hash
+from ..core.redaction import without_keys
 from ..providers.structured import NoAnswer, Reply, json_schema
 from ..stores.ledger import Ledger, Unit
 from .sources import Case, Live, Source, joined
@@ -131,11 +132,13 @@ class LedgerChat:
                 prompt=prompt.name,
                 prompt_version=prompt.version,
                 prompt_hash=prompt.hash,
-                messages=[list(message) for message in prompt.messages],
+                messages=without_keys([list(message) for message in prompt.messages]),
                 status="answered" if answered else "failed",
-                value=None if isinstance(reply, NoAnswer) else reply.value.model_dump(mode="json"),
-                raw=reply.raw,
-                error=None if answered else str(reply),
+                value=None
+                if isinstance(reply, NoAnswer)
+                else without_keys(reply.value.model_dump(mode="json")),
+                raw=without_keys(reply.raw),
+                error=None if answered else without_keys(str(reply)),
                 prompt_tokens=reply.usage.prompt,
                 completion_tokens=reply.usage.completion,
                 usd=charge.usd,

@@ -7,10 +7,11 @@ its repetition free.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import Context
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -94,9 +95,11 @@ async def refine(graph: CompiledStateGraph[Any, Any, Any, Any], case: Case) -> R
         "fate": "",
         "reason": "",
     }
-    # A context of its own: as a child of the node's run it would inherit checkpoint settings,
-    # which a graph without checkpoints can't serve.
-    task = asyncio.create_task(graph.ainvoke(start, context=case), context=Context())
+    # As a child of the node's run it would inherit checkpoint settings, which a graph without
+    # checkpoints can't serve. Of the context all else stays: it says whether calls are traced.
+    own = copy_context()
+    own.run(var_child_runnable_config.set, None)
+    task = asyncio.create_task(graph.ainvoke(start, context=case), context=own)
     return cast(RefineState, await task)
 
 

@@ -7,7 +7,7 @@ import pytest
 from middo.cli.boundary import Unexpected
 from middo.cli.loop import Choice, _shown, default_folder, headed
 from middo.cli.plan import hosts_lines
-from middo.core.config import AgentsConfig, RoleConfig, RunConfig
+from middo.core.config import AgentsConfig, RoleConfig, RunConfig, TeacherConfig
 from middo.core.errors import BudgetReached, ConfigError, Interrupted, MiddoError, UsageError
 from middo.core.progress import Event, Note, Report, Started
 from middo.stores.runs import write_run
@@ -128,7 +128,34 @@ def test_where_texts_go_is_said_before_a_run() -> None:
         rewriter=RoleConfig(model="import:mine.models:make"),
         critic=RoleConfig(model="openai:gpt-x", params={"base_url": "http://10.0.0.7:8000/v1"}),
     )
-    first, second = hosts_lines(RunConfig(agents=agents))
+    first, second, traces = hosts_lines(RunConfig(agents=agents))
     assert first.startswith("rewriter import:mine.models:make: texts go to ")
-    assert first.endswith("(this configuration runs code)")
-    assert second.startswith("critic openai:gpt-x: texts go to 10.0.0.7")
+    assert first.endswith("; this configuration runs the code of mine.models:make")
+    assert second == "critic openai:gpt-x: texts go to 10.0.0.7:8000"
+    assert traces == "traces stay in the run folder"
+
+
+def test_fallbacks_and_the_diagnostician_are_among_those_who_get_texts() -> None:
+    spare = TeacherConfig(model="openai:x", params={"base_url": "https://spare.example/v1"})
+    agents = AgentsConfig(
+        rewriter=RoleConfig(model="llamacpp:smollm2-135m", fallbacks=[spare]),
+        diagnostician=RoleConfig(model="import:mine.models:plan"),
+    )
+    lines = hosts_lines(RunConfig(agents=agents))
+    assert lines[0] == "rewriter llamacpp:smollm2-135m: texts go to this process"
+    assert lines[1] == "rewriter, if that fails: openai:x: texts go to spare.example"
+    assert lines[2].startswith("diagnostician import:mine.models:plan: ")
+    assert len(lines) == 4
+
+
+def test_the_heading_says_where_traces_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig.model_validate({"traces": {"langsmith": True}})
+    for name in ("LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    assert "LANGSMITH_TRACING is not true" in hosts_lines(config)[-1]
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", "https://eu.api.smith.langchain.com")
+    assert hosts_lines(config)[-1].endswith("also go to LangSmith at eu.api.smith.langchain.com")
+    monkeypatch.setenv("LANGSMITH_RUNS_ENDPOINTS", '{"https://a.example": "lsv2_pt_0"}')
+    assert hosts_lines(config)[-1].endswith("LangSmith at a.example")

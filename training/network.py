@@ -20,8 +20,8 @@ from ..core.errors import ModelError
 from .blocks import NAME, Blocks, attend
 from .layout import Indices, Row, Segment
 from .mask import attention_masks, padded
-from .memory import is_out_of_memory
 from .sources import load_causal_lm, quiet
+from .weights import with_adapter
 
 LOGITS_AT_ONCE = 2**24
 """Logits held at the same time: 64 MiB in float32. Few rows at a time would be slower."""
@@ -118,7 +118,7 @@ class Network:
         self._use(self.attention)
         tuned = copy(self)
         self._model = None
-        tuned._model = _merged(tuned._model, adapter)
+        tuned._model = with_adapter(tuned._model, adapter)
         tuned._require_known_logits()
         tuned.work = Work()
         return tuned
@@ -246,18 +246,3 @@ class Network:
                 f"{self._folder}: {self.config.model_type!r} models change their logits in a way"
                 f" that can't be scored (off by {difference:.3g}); use another model"
             )
-
-
-def _merged(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise ModelError(f"{adapter}: holds no adapter_model.safetensors; it is not an adapter")
-    with quiet():
-        try:
-            merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise ModelError(f"{adapter}: the adapter does not fit the model: {error}") from error
-    return merged.eval()

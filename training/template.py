@@ -55,14 +55,14 @@ class ChatTemplate:
         self.name = "tokenizer" if own else "plain"
         self.source: str = tokenizer.get_chat_template() if own else _plain(tokenizer)
 
-    def render(self, turns: Sequence[Turn]) -> Rendered:
-        """Write the turns and find each one's content.
+    def render(self, turns: Sequence[Turn], generate: bool = False) -> Rendered:
+        """Write the turns, `generate` with the header of an answer, and find each one's content.
 
         Raises:
             TemplateRefused: in words, what the template does with these turns.
         """
-        pieces = self.pieces([role for role, _ in turns])
-        text = self._write(turns)
+        pieces = self.pieces([role for role, _ in turns], generate)
+        text = self._write(turns, generate)
         if not text.startswith(pieces[0]):
             raise TemplateRefused("the template changes its own text with the content")
         position = len(pieces[0])

@@ -150,6 +150,18 @@ class Tokens:
             offsets=_relative(places, spans, rendered.contents),
         )
 
+    def encode_prompt(self, turns: Sequence[Turn]) -> list[int]:
+        """Return the ids of (role, text) pairs up to the header of the answer to come, any length.
+
+        Raises:
+            Unscored: `template: ...`, `control_tokens` or `not_unicode`.
+        """
+        try:
+            rendered = self.template.render(turns, generate=True)
+        except TemplateRefused as error:
+            raise Unscored(f"template: {error}") from error
+        return self._tokenize(rendered, turns)[0]
+
     def encode_text(self, text: str) -> list[int]:
         """Return the ids of a piece of rendered text, in which special tokens are meant."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

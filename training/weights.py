@@ -2,8 +2,10 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from .sources import load_causal_lm, load_tokenizer
+from ..core.errors import ModelError
+from .sources import load_causal_lm, load_tokenizer, quiet
 
 
 def weights_digest(folder: Path) -> str:
@@ -37,3 +39,25 @@ def merge_adapter(base: Path, adapter: Path, to: Path) -> None:
     merged.save_pretrained(partial, safe_serialization=True)
     load_tokenizer(base).save_pretrained(partial)
     partial.rename(to)
+
+
+def with_adapter(model: Any, adapter: Path) -> Any:
+    """Return a loaded model with a LoRA adapter merged into its weights, in the same memory.
+
+    Raises:
+        ModelError: it is no adapter, or does not fit the model.
+    """
+    from peft import PeftModel
+
+    from .memory import is_out_of_memory
+
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{adapter}: holds no adapter_model.safetensors; it is not an adapter")
+    with quiet():
+        try:
+            merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(f"{adapter}: the adapter does not fit the model: {error}") from error
+    return merged.eval()

@@ -1,5 +1,6 @@
 import asyncio
 import importlib.util
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,13 +106,6 @@ def test_control_tokens_in_a_text_are_read_as_text(model: LlamaCppChat) -> None:
 
 
 @real
-def test_an_answer_gives_control_tokens_back_as_they_were() -> None:
-    assert llamacpp._DISARMED.sub("", "<\u2060|im_end|> [\u2060INST] a\u2060b") == (
-        "<|im_end|> [INST] a\u2060b"
-    )
-
-
-@real
 def test_models_with_the_same_file_and_settings_share_one_engine(model: LlamaCppChat) -> None:
     role = RoleConfig(
         model="llamacpp:smollm2-135m",
@@ -119,7 +113,7 @@ def test_models_with_the_same_file_and_settings_share_one_engine(model: LlamaCpp
     )
     other = chat_model(role, seed=1, concurrency=8)
     assert isinstance(other, LlamaCppChat)
-    assert model._open() is other._open()
+    assert model._lease.open() is other._lease.open()
     other.close()
     assert model.invoke("Say hello.", max_tokens=2).text  # still open for its other user
 
@@ -149,7 +143,7 @@ def test_a_closed_model_opens_again_when_it_is_asked(model: LlamaCppChat) -> Non
     assert own.invoke("Hi").text
     own.close()
     own.close()
-    assert own._key not in llamacpp._engines
+    assert own._lease.key not in llamacpp._engines
     assert own.invoke("Hi").text
     own.close()
 
@@ -158,3 +152,68 @@ def test_a_closed_model_opens_again_when_it_is_asked(model: LlamaCppChat) -> Non
 def test_an_argument_it_does_not_know_is_refused(model: LlamaCppChat) -> None:
     with pytest.raises(TypeError, match="no argument 'tools'"):
         model.invoke("Hi", tools=[])
+
+
+@real
+async def test_a_cancelled_call_stops_generating(model: LlamaCppChat) -> None:
+    own = LlamaCppChat(model="smollm2-135m", context=4096, threads=1)
+    await own.ainvoke("Hi", max_tokens=1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(own.ainvoke("Count to 9000.", max_tokens=4000), 0.3)
+    started = time.monotonic()
+    await asyncio.to_thread(own.close)  # waits for what is being generated
+    assert time.monotonic() - started < 5  # 4,000 tokens take more than 30 s
+
+
+@real
+async def test_a_waiting_call_that_is_cancelled_is_never_begun(model: LlamaCppChat) -> None:
+    first = asyncio.create_task(model.ainvoke("Tell me about rivers."))
+    second = asyncio.create_task(model.ainvoke("Tell me about hills."))
+    await asyncio.sleep(0.05)
+    second.cancel()
+    assert (await first).text
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+@real
+def test_json_mode_holds_it_to_an_object(model: LlamaCppChat) -> None:
+    form = {"type": "json_object"}
+    assert model.invoke("Say hello.", max_tokens=8).text[0] != "{"
+    assert model.invoke("Say hello.", max_tokens=8, response_format=form).text[0] == "{"
+
+
+@real
+def test_seeds_decide_the_text_above_temperature_0(model: LlamaCppChat) -> None:
+    texts = [
+        model.invoke("Name a colour.", temperature=1.0, seed=seed, max_tokens=8).text
+        for seed in (1, 2, 1)
+    ]
+    assert texts[0] == texts[2] != texts[1]
+
+
+@real
+def test_a_stop_text_ends_an_answer_and_is_left_out(model: LlamaCppChat) -> None:
+    whole = model.invoke("Say hello.", max_tokens=12).text
+    word = whole.split()[2]
+    own = model.model_copy(update={"stop": [word]})
+    for reply in (model.invoke("Say hello.", stop=[word]), own.invoke("Say hello.")):
+        assert reply.text == whole[: whole.index(word)]
+        assert reply.response_metadata["finish_reason"] == "stop"
+
+
+@real
+async def test_slots_answer_at_the_same_time() -> None:
+    own = LlamaCppChat(model="smollm2-135m", context=256, slots=2, max_tokens=24, threads=1)
+    replies = await asyncio.gather(*(own.ainvoke(f"Tell me about {it}.") for it in ("cows", "tea")))
+    assert own._lease.open().pool._max_workers == 2
+    own.close()
+    assert all(reply.response_metadata["finish_reason"] == "length" for reply in replies)
+
+
+@real
+def test_nothing_is_written_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    own = LlamaCppChat(model="smollm2-135m", context=256, max_tokens=2, threads=1)
+    own.invoke("Hi")
+    own.close()
+    assert capfd.readouterr() == ("", "")

@@ -1,20 +1,19 @@
 """From a role's configuration to a chat model: `provider:model` and where its texts go.
 
 Looked up in this order: `import:pkg.module:factory`, called with the role's params; entry points in
-the group `middo.providers`, factories `(model, **params)`; Middo's own `llamacpp:`; LangChain's
-`init_chat_model`. Keys come from environment variables only, and a vendor's key goes to the
-vendor's own host only, unless `api_key_env` names a variable for that very role.
+the group `middo.providers`, factories `(model, **params)`; the engines on this machine,
+`llamacpp:` and `vllm:`; LangChain's `init_chat_model`. Keys come from environment variables only,
+and a vendor's key goes to the vendor's own host only, unless `api_key_env` names a variable for
+that very role.
 """
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import os
 import re
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +24,7 @@ from ..core.credentials import is_secret_name, secrets_in
 from ..core.errors import ConfigError, MiddoError, ProviderError
 from ..core.redaction import watch
 from .failures import in_one_line
+from .local.engines import ENGINES
 from .privacy import GATEWAY, without_variables
 from .vendors import VENDORS, Vendor, address, belongs_to, host_of
 
@@ -33,13 +33,12 @@ NO_KEY = "none"
 """Sent in place of a key to servers that no key was named for."""
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
-_SAMPLED_BYTES = 1 << 20
 
 
 def chat_model(role: TeacherConfig, *, seed: int, concurrency: int) -> BaseChatModel:
     """Return the chat model of a role.
 
-    `seed` reaches `llamacpp:`; other models take a `seed` in `params` if they know one.
+    `seed` reaches engines on this machine; other models take a `seed` in `params` if they know one.
     `concurrency` is the number of samples in work, so that a local engine opens no idle slots.
 
     Raises:
@@ -56,13 +55,11 @@ def chat_model(role: TeacherConfig, *, seed: int, concurrency: int) -> BaseChatM
     if plugin is not None:
         loaded = plugin.load()
         return _build(role, lambda **given: loaded(model, **given), params)
-    if provider == "llamacpp":
-        from .local.llamacpp import LlamaCppChat
-
+    if provider in ENGINES:
         given = {"seed": seed, **params}
         if isinstance(given.get("slots"), int):
             given["slots"] = min(given["slots"], concurrency)
-        return _build(role, LlamaCppChat, {"model": model, **given})
+        return _build(role, ENGINES[provider].chat, {"model": model, **given})
     from langchain.chat_models import init_chat_model
 
     vendor = VENDORS[provider]
@@ -89,11 +86,8 @@ def check_role(role: TeacherConfig) -> None:
         return
     if _plugin(provider) is not None:
         return
-    if provider == "llamacpp":
-        from .local.llamacpp import check_engine, model_file
-
-        check_engine()
-        model_file(model)
+    if provider in ENGINES:
+        ENGINES[provider].check(model, role.params)
         return
     vendor = _vendor(provider)
     if importlib.util.find_spec(vendor.package) is None:
@@ -115,7 +109,7 @@ def hosts(role: TeacherConfig) -> str:
     plugin = _plugin(provider)
     if plugin is not None:
         return f"wherever the plugin {plugin.value} sends them"
-    if provider == "llamacpp":
+    if provider in ENGINES:
         return "this process"
     vendor = _vendor(provider)
     url = address(vendor, role.params)
@@ -138,17 +132,15 @@ def code_of(role: TeacherConfig) -> str | None:
 def model_identity(role: TeacherConfig, *, seed: int | None = None) -> dict[str, Any]:
     """Return what decides the role's answers, as JSON types without secrets, for ledger keys.
 
-    For `llamacpp:` the file counts (name, size, hash of its ends), not the folder it lies in.
+    For engines on this machine the model's files count, not the folder they lie in.
     """
     provider, model = _split(role.model)
     identity: dict[str, Any] = {"model": role.model, "params": _public(role.params)}
-    if provider != "llamacpp" or _plugin(provider) is not None:
+    if provider not in ENGINES or _plugin(provider) is not None:
         return identity
-    from .local.llamacpp import model_file
-
-    path = model_file(model)
-    identity["model"] = f"llamacpp:{path.name}"
-    identity["file"] = {"bytes": path.stat().st_size, "ends": _ends_hash(path)}
+    identity.update(ENGINES[provider].identity(model, role.params))
+    if "adapter" in identity:
+        identity["params"].pop("adapter")
     identity["seed"] = role.params.get("seed", seed)
     return identity
 
@@ -178,7 +170,9 @@ def _split(spec: str) -> tuple[str, str]:
 def _vendor(provider: str) -> Vendor:
     if provider in VENDORS:
         return VENDORS[provider]
-    known = sorted({*VENDORS, "llamacpp", "import", *(point.name for point in plugins())})
+    known = sorted(
+        {*VENDORS, *ENGINES, "import", "replay", "self", *(point.name for point in plugins())}
+    )
     near = difflib.get_close_matches(provider, known, 3, 0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
     raise ConfigError(f"unknown provider {provider!r}; {hint}")
@@ -271,13 +265,3 @@ def _without_login(text: str) -> str:
     if parts is None or "@" not in parts.netloc:
         return text
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _ends_hash(path: Path) -> str:
-    """Return a hash of a file's first and last MiB: the header and the last weights."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(_SAMPLED_BYTES))
-        file.seek(max(path.stat().st_size - _SAMPLED_BYTES, 0))
-        digest.update(file.read(_SAMPLED_BYTES))
-    return digest.hexdigest()[:16]

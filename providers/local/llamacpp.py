@@ -9,6 +9,7 @@ since only who hears its tokens can stop it.
 
 import importlib.util
 import os
+import secrets
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,9 @@ class Engine:
         params.cpuparams_batch.n_threads = self._threads
         params.verbosity = -1
         params.cache_ram_mib = 0
+        # Every engine listens on a port of this host. A key that nobody knows shuts it to others.
+        params.api_keys = [secrets.token_hex(32)]
+        params.ui = False
         try:
             return xllamacpp.Server(params)
         except (RuntimeError, ValueError, OSError) as error:

@@ -3,6 +3,8 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
@@ -217,3 +219,13 @@ def test_nothing_is_written_to_the_terminal(capfd: pytest.CaptureFixture[str]) -
     own.invoke("Hi")
     own.close()
     assert capfd.readouterr() == ("", "")
+
+
+@real
+def test_the_port_that_it_listens_on_is_shut_to_others(model: LlamaCppChat) -> None:
+    model.invoke("Hi", max_tokens=1)
+    address = model._lease.open()._server.listening_address
+    request = Request(f"{address}/v1/chat/completions", b"{}")
+    with pytest.raises(HTTPError, match="401") as refused:
+        urlopen(request, timeout=10)
+    refused.value.close()

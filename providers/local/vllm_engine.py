@@ -7,10 +7,14 @@ threads without any loop. So it gets its own, and callers hold futures.
 import asyncio
 import gc
 import itertools
+import logging
+import multiprocessing
 import os
 import threading
-from collections.abc import Coroutine
+import warnings
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,7 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",  # it would tell its makers about this machine
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with OpenMP threads can hang
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
 """Set before vLLM is first imported."""
 
@@ -106,7 +111,6 @@ class Engine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        gc.collect()
 
     async def _tracked(self, answering: Coroutine[Any, Any, Output]) -> Output:
         task = asyncio.current_task()
@@ -121,9 +125,7 @@ class Engine:
         for task in self._working:
             task.cancel()
         await asyncio.gather(*self._working, return_exceptions=True)
-        if self._llm is not None:
-            self._llm.shutdown()
-        self._llm = self._tokenizer = None
+        self._end()
 
     async def _answer(self, request: Request) -> Output:
         if self._llm is None:  # no `await` inside: only one request loads
@@ -204,6 +206,17 @@ class Engine:
 
     def _load(self) -> None:
         os.environ.update(ENVIRONMENT)
+        logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns before it reads its level
+        with warnings.catch_warnings(), _python_warnings("ignore"):
+            warnings.simplefilter("ignore")
+            self._start()
+        if self._tokenizer.chat_template is None:
+            self._end()
+            raise ModelError(f"model {self._settings.model!r}: no chat template; use a chat model")
+        self._disarming = Disarming(self._tokenizer.all_special_tokens)
+
+    def _start(self) -> None:
+        from vllm.config import StructuredOutputsConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -211,7 +224,8 @@ class Engine:
         made = self._settings
         gib = made.cache_gib
         try:
-            llm = AsyncLLM.from_engine_args(
+            # Never in a variable of this frame: an exception inside vLLM's imports keeps it alive.
+            self._llm = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(
                     model=made.model,
                     dtype=made.dtype,
@@ -219,21 +233,40 @@ class Engine:
                     max_num_seqs=made.slots,
                     kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
                     enable_prefix_caching=True,
-                    enforce_eager=current_platform.is_cpu(),  # compiling would take it minutes
+                    enforce_eager=current_platform.is_cpu(),  # a CPU would compile for minutes
                     enable_lora=made.rank > 0,
                     max_lora_rank=made.rank or 16,
+                    # Small models can write blank lines, which any JSON may hold, to the limit.
+                    structured_outputs_config=StructuredOutputsConfig(
+                        backend="xgrammar", disable_any_whitespace=True
+                    ),
                     disable_log_stats=True,
+                    use_tqdm_on_load=False,
                     trust_remote_code=False,
                 )
             )
         except Exception as error:  # whatever vLLM and its libraries raise on a model
             words = " ".join(str(error).split())[:300] or type(error).__name__
             raise ModelError(f"model {made.model!r}: vLLM can't load it: {words}") from error
-        tokenizer = llm.get_tokenizer()
-        if tokenizer.chat_template is None:
-            llm.shutdown()
-            raise ModelError(
-                f"model {made.model!r}: its tokenizer has no chat template; use a chat model"
-            )
-        self._disarming = Disarming(tokenizer.all_special_tokens)
-        self._llm, self._tokenizer = llm, tokenizer
+        self._tokenizer = self._llm.get_tokenizer()
+
+    def _end(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+        self._llm = self._tokenizer = None
+        gc.collect()
+        multiprocessing.active_children()  # takes note of the processes that have ended
+
+
+@contextmanager
+def _python_warnings(wanted: str) -> Iterator[None]:
+    """Let the processes that start meanwhile treat warnings so."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = wanted
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before

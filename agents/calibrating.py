@@ -1,23 +1,27 @@
 """Calibrate quality on the run's own rows: break real answers on purpose, score, fit.
 
 Calibration comes first in a diagnosis: signals that earn no weight here are not computed for the
-other rows.
+other rows. The ratings, the dearest of them, must pass an earlier question still: where the model
+hardly answers in ratings on the first rows, they are asked of no other row and of no control.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from ..core.measures import Ask, Item, Measured
 from ..core.records import Sample, sample_id
-from ..signals.calibration import FEWEST_ROWS, calibrate
+from ..signals.calibration import FEWEST_ROWS, LITTLE_MASS, calibrate, mean_mass
 from ..signals.controls import KINDS, build_controls, choose_calibration_rows, words
 from ..signals.quality import Calibration
 from .measuring import Advance, Measuring
 
-ROW_ASKS: frozenset[Ask] = frozenset({"embedding", "alone", "answer_ratings"})
-"""What is measured of the real rows. The diagnosis takes it over, unless it wants all ratings."""
-CONTROL_ASKS: frozenset[Ask] = frozenset({"alone", "answer_ratings"})
-"""What is measured of controls: their prompts are those of the rows."""
+RATED_ROWS = 16
+"""Rows, the first ones chosen, that tell whether the model answers in ratings at all."""
+UNRATED: frozenset[Ask] = frozenset({"embedding", "alone"})
+RATED: frozenset[Ask] = UNRATED | {"answer_ratings"}
+ROW_ASKS: tuple[frozenset[Ask], ...] = (RATED, UNRATED)
+"""What real rows are measured with. The diagnosis takes them over, unless it wants all ratings.
+Controls are measured with the same but the embedding: their prompts are those of the rows."""
 SPARE = 2
 """Rows drawn per row wanted, as some turn out too long for the model."""
 
@@ -52,7 +56,7 @@ def calibrate_quality(
 
     def fits(name: str) -> bool:
         item = Item(name, by_id[name].messages)
-        return measuring.scorer.count_tokens([item], ROW_ASKS) != [0]
+        return measuring.scorer.count_tokens([item], RATED) != [0]
 
     held = {sample.id for sample in holdout}
     lengths = [(name, words(sample.answer)) for name, sample in by_id.items()]
@@ -80,9 +84,10 @@ def calibrate_quality(
     def told(before: int) -> Advance:
         return lambda done, _, eta: advance(before + done, total, eta)
 
-    measured = measuring.measure(f"{stage}.rows", originals, ROW_ASKS, told(0))
+    asks = _asks(measuring.measure(f"{stage}.rated", originals[:RATED_ROWS], RATED, told(0)))
+    measured = measuring.measure(f"{stage}.rows", originals, asks, told(0), wider=ROW_ASKS)
     of_controls = measuring.measure(
-        f"{stage}.controls", list(items.values()), CONTROL_ASKS, told(len(originals))
+        f"{stage}.controls", list(items.values()), asks - {"embedding"}, told(len(originals))
     )
     real = {name: measured[name] for name in chosen if measured[name].unscored is None}
     broken: dict[str, dict[str, Measured]] = {
@@ -94,6 +99,12 @@ def calibrate_quality(
         for kind in KINDS
     }
     return calibrate(real, broken, seed)
+
+
+def _asks(first: Mapping[str, Measured]) -> frozenset[Ask]:
+    """Return what to measure the other rows with, by what the first ones' ratings are worth."""
+    mass = mean_mass(first.values())
+    return UNRATED if mass is not None and mass < LITTLE_MASS else RATED
 
 
 def _candidates(

@@ -21,7 +21,6 @@ from ..signals.quality import Calibration
 from .reference import Reference
 from .signal_table import Signals
 
-LITTLE_MASS = 0.2
 MUCH_DRIFT = 0.5
 MUCH_OVERLAP = 0.5
 
@@ -201,14 +200,8 @@ def _cautions(
             f"base and tuned losses correlate at {reference.complexity.correlation}: for"
             " complexity the two models are one"
         )
-    masses = signals.rating_mass[np.isfinite(signals.rating_mass)]
-    if masses.size and masses.mean() < LITTLE_MASS:
-        cautions.append(
-            f"the model gives ratings only {masses.mean():.0%} of its probability: it can't judge"
-        )
-    ratings = calibration.ratings
-    if ratings is not None and not ratings["kept"]:
-        cautions.append("the model's own ratings tell nothing here and are not computed")
+    if calibration.ratings is not None and (told := _ratings(calibration.ratings)):
+        cautions.append(told)
     by_axis = {axis: {f.sample_id for f in flags if f.axis is axis} for axis in Axis}
     for one, other in ((Axis.COMPLEXITY, Axis.QUALITY), (Axis.COMPLEXITY, Axis.DIVERSITY)):
         small = min(len(by_axis[one]), len(by_axis[other]))
@@ -222,3 +215,15 @@ def _cautions(
     missing = Counter(reason for reason in signals.unscored if reason)
     cautions += [f"{count} samples unscored: {reason}" for reason, count in sorted(missing.items())]
     return tuple(cautions)
+
+
+def _ratings(trial: Mapping[str, Any]) -> str | None:
+    """Return why the model's own ratings are not computed; None where they are."""
+    if trial["kept"]:
+        return None
+    if trial["added"] is None:
+        return (
+            f"the model gives ratings only {trial['mass']:.0%} of its probability: it can't judge,"
+            " so they are not computed"
+        )
+    return "the model's own ratings tell nothing here and are not computed"

@@ -106,7 +106,7 @@ class Measuring:
         asks: frozenset[Ask] = frozenset(),
         advance: Advance = lambda done, total, eta: None,
         *,
-        wider: frozenset[Ask] | None = None,
+        wider: Sequence[frozenset[Ask]] = (),
     ) -> dict[str, Measured]:
         """Return the measurement of every row by sample id or key, without embeddings.
 
@@ -118,7 +118,7 @@ class Measuring:
             asks: what to measure beside the answer's loss.
             advance: told rows done, rows in all, and seconds left.
             wider: asks with which some rows may be measured already; where they hold all of `asks`,
-                those rows are not measured again.
+                those rows are not measured again. The first of several counts for a row.
 
         Raises:
             Interrupted: the run was asked to stop; finished batches are kept.
@@ -169,7 +169,7 @@ class Measuring:
         known: dict[str, Measured],
         asks: frozenset[Ask],
         shared: SharedScores | None,
-        wider: frozenset[Ask] | None,
+        wider: Sequence[frozenset[Ask]],
     ) -> list[list[str]]:
         """Return the chunk's batches, as they were stored or now for what is not `known`.
 
@@ -180,8 +180,9 @@ class Measuring:
         if stored is not None:
             return stored
         model = self._model(asks)
-        if wider is not None and wider > asks:
-            self._scores.adopt(model, self._model(wider), by_key)
+        if others := [more for more in wider if more > asks]:
+            for more in others:
+                self._scores.adopt(model, self._model(more), by_key)
             known.update(self._scores.known(model, by_key))
         missing = [key for key in sorted(by_key) if key not in known]
         if shared is not None and (hits := shared.known(model, missing)):

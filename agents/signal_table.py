@@ -32,7 +32,6 @@ class Signals:
         loss_tuned: float64[n], nats per token; None where there is no tuned model.
         answer_tokens: int64[n].
         ratings: float64[n, 6], in the order of `RATINGS`.
-        rating_mass: float64[n], probability that the next token is a rating.
         gain: float64[n], nats per token.
         recoverability: float64[n], nats per token.
         quality: float64[n], the chance of being sound.
@@ -48,7 +47,6 @@ class Signals:
     loss_tuned: Floats | None
     answer_tokens: Integers
     ratings: Floats
-    rating_mass: Floats
     gain: Floats
     recoverability: Floats
     quality: Floats
@@ -96,7 +94,6 @@ def collect(
         ratings=np.array([one.ratings or none for one in measured], dtype=np.float64).reshape(
             -1, len(RATINGS)
         ),
-        rating_mass=_floats(one.rating_mass for one in measured),
         gain=_floats(one.gain for one in measured),
         recoverability=_floats(one.recoverability for one in measured),
         quality=quality,

@@ -138,6 +138,9 @@ def _kind(kind: Mapping[str, Any], signals: Sequence[str]) -> list[str]:
 
 def _ratings(trial: Mapping[str, Any]) -> str:
     """Say whether the ratings, which cost extra, earned their place."""
+    if trial["added"] is None:
+        share = percent(trial["mass"])
+        return f"The model's own ratings: not computed, it gives them {share} of its probability"
     error = trial["standard_error"]
     change = f"the mean area changes by {trial['added']:+.4f}"
     change += "" if error is None else f" (standard error {error:.4f})"

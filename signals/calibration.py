@@ -4,7 +4,7 @@ Cross-fitting keeps the figures honest, the bootstrap says how far they can be t
 earns no weight is not measured for the other rows. `signals.quality` holds the result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ FEWEST_ROWS = 24
 FEWEST_CONTROLS = 12
 COUNTS_ABOVE = 0.6
 REFITS = 40
+LITTLE_MASS = 0.2
+"""Probability of a rating below which a model doesn't answer in ratings: what is left of them then
+says little of the answer. Such a model is asked no more of them."""
 ASKS: frozenset[Ask] = frozenset({"alone"})
 """What the signals that are always used need."""
 
@@ -31,9 +34,10 @@ def calibrate(
 ) -> Calibration:
     """Calibrate quality on real rows and their controls.
 
-    The ratings are kept only where they raise the mean out-of-fold AUC over the kinds that count by
-    more than twice that difference's standard error (bootstrap over rows, the same resamples for
-    both): six questions are about as many tokens as the conversation itself.
+    The ratings are compared only where each row has them, and kept only where they raise the mean
+    out-of-fold AUC over the kinds that count by more than twice that difference's standard error
+    (bootstrap over rows, the same resamples for both): six questions are about as many tokens as
+    the conversation itself.
 
     Recoverability, L(p) − L(p|a), is no part of it: beside gain and opening it found nothing more
     with models of 135M to 1.5B parameters, and it is the dearest signal of all.
@@ -43,8 +47,9 @@ def calibrate(
     them is averaged.
 
     Args:
-        real: row id -> measurement, with `alone` asked, and `answer_ratings` if wanted.
-        controls: kind -> row id -> measurement of that control, with the same asks.
+        real: row id -> measurement, with `alone` asked, and `answer_ratings` of all, some or none.
+        controls: kind -> row id -> measurement of that control, with `alone`, and `answer_ratings`
+            if they are asked of all rows.
         seed: of the run.
     """
     # Where the chat template ends an answer with no token of its own, no row has `end`.
@@ -58,13 +63,27 @@ def calibrate(
         return Calibration(False, reason, len(usable))
     counts = draw_counts(len(usable), np.random.default_rng([seed, 3]))
     chosen = _Trial(usable, controls, signals, ASKS, seed)
-    ratings = None
-    if all(features(one, RATING_SIGNALS) is not None for one in usable.values()):
+    mass = mean_mass(usable.values())
+    ratings: dict[str, Any] | None = None
+    if mass is not None:
+        ratings = {"mass": mass, "added": None, "standard_error": None, "kept": False}
+    if ratings is not None and all(
+        features(one, RATING_SIGNALS) is not None for one in usable.values()
+    ):
         with_ratings: frozenset[Ask] = ASKS | {"ratings"}
         full = _Trial(usable, controls, (*signals, *RATING_SIGNALS), with_ratings, seed)
-        ratings = _compare(chosen, full, counts)
+        ratings |= _compare(chosen, full, counts)
         chosen = full if ratings["kept"] else chosen
     return _report(chosen, counts, seed, ratings)
+
+
+def mean_mass(measured: Iterable[Measured]) -> float | None:
+    """Return the mean probability that the model gives to ratings, 4 decimals.
+
+    None where no row was rated.
+    """
+    masses = [one.rating_mass for one in measured if one.rating_mass is not None]
+    return round(float(np.mean(masses)), 4) if masses else None
 
 
 class _Trial:

@@ -71,8 +71,9 @@ class Calibration:
         slope: of the odds' calibration over several kinds.
         intercept: of the same.
         standard_error: of a row's quality, see `signals.calibration`.
-        ratings: mean AUC that the ratings add, its standard error and whether they were kept;
-            None where no ratings were measured.
+        ratings: `mass`, the mean probability that the model gives to ratings; `added`, the mean
+            AUC that they add, and its `standard_error`, None where they were not asked of all
+            rows; whether they were `kept`. None where no ratings were measured.
     """
 
     on: bool

@@ -12,7 +12,7 @@ from middo.agents.diagnostician import Diagnosis, diagnose
 from middo.agents.reference import Reference, fit_reference, reference_from
 from middo.agents.signal_table import Signals, collect, table
 from middo.core.config import SignalsConfig
-from middo.core.measures import RATINGS, Measured
+from middo.core.measures import Measured
 from middo.core.records import Axis, Flag, Message, Sample
 from middo.signals.clusters import ClusterMap, Match
 from middo.signals.density import Density
@@ -248,14 +248,11 @@ def test_a_row_that_the_base_could_not_score_is_unscored_too() -> None:
 
 
 def test_cautions_name_what_weakens_the_figures() -> None:
-    ratings = (5.0,) * len(RATINGS)
-    rated = [replace(one, ratings=ratings, rating_mass=0.05) for one in rows()]
+    weak = rows()
     for number in range(5):  # hard and weak at once
-        rated[number] = replace(
-            measured(4.0 + number / 10, 0.1), embedding=(1.0, 1.0), rating_mass=0.05
-        )
-    one = signals(rated)
-    told = calibration(ratings={"added": 0.0, "standard_error": 0.1, "kept": False})
+        weak[number] = replace(measured(4.0 + number / 10, 0.1), embedding=(1.0, 1.0))
+    one = signals(weak)
+    told = calibration(ratings={"mass": 0.5, "added": 0.0, "standard_error": 0.1, "kept": False})
     config = SignalsConfig(k={Axis.COMPLEXITY: 3.0, Axis.QUALITY: 1.0})
     found = look(
         one,
@@ -266,7 +263,6 @@ def test_cautions_name_what_weakens_the_figures() -> None:
         drift=Match({}, 40, 0.6),
     )
     assert [c for c in found.cautions if not c.startswith("base and tuned")] == [
-        "the model gives ratings only 5% of its probability: it can't judge",
         "the model's own ratings tell nothing here and are not computed",
         "complexity and quality flag mostly the same samples (5 in common)",
         "60% of the samples changed their cluster since last time",

@@ -158,15 +158,26 @@ def test_rows_of_a_wider_pass_are_taken_over_with_their_embeddings(database: Dat
     first = measuring(database, WordCounter()).measure("wide", rows(2), wide)
     scorer = WordCounter()
     again = measuring(database, scorer)
-    found = again.measure("narrow", rows(4), narrow, wider=wide)
+    found = again.measure("narrow", rows(4), narrow, wider=[wide])
     assert scorer.batches == [["row02", "row03"]]
     assert {key: found[key] for key in first} == first
     ids, vectors = again.embeddings(["row00", "row03"], narrow)
     assert ids == ["row00", "row03"] and vectors.shape == (2, 2)
     # Another wish is no narrower one, and what is taken over later moves no stored batch.
     other = WordCounter()
-    measuring(database, other).measure("plain", rows(2), wider=None)
+    measuring(database, other).measure("plain", rows(2))
     assert other.batches == [["row00", "row01"]]
+
+
+def test_rows_of_several_wider_passes_are_taken_over(database: Database) -> None:
+    wide: list[frozenset[Ask]] = [frozenset({"embedding", "ratings"}), frozenset({"embedding"})]
+    none: frozenset[Ask] = frozenset()
+    first = measuring(database, WordCounter())
+    expected = first.measure("rated", rows(3), wide[0]) | first.measure("rest", rows(1, 3), wide[1])
+    scorer = WordCounter()
+    found = measuring(database, scorer).measure("all", rows(5), none, wider=wide)
+    assert scorer.batches == [["row04"]]
+    assert {key: found[key] for key in expected} == expected
 
 
 def test_items_of_one_key_count_once_and_none_are_fine(database: Database) -> None:

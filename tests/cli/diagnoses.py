@@ -49,7 +49,7 @@ _DOCUMENT: dict[str, Any] = {
                 "alone": {"loss": 0.31, "gain": 0.58, "log_length": 1.0},
             }
         ],
-        "ratings": {"added": 0.0123, "standard_error": 0.02, "kept": True},
+        "ratings": {"mass": 0.5, "added": 0.0123, "standard_error": 0.02, "kept": True},
     },
     "clusters": {
         "method": "kmeans",

@@ -143,6 +143,15 @@ def test_the_calibration_says_what_counts_and_why_not() -> None:
     ]
 
 
+def test_ratings_that_were_not_computed_are_said_to_be_so() -> None:
+    calibration = diagnosis()["calibration"]
+    calibration["ratings"] = {"mass": 0.061, "added": None, "standard_error": None, "kept": False}
+    told = section(shown(calibration=calibration), "Calibration").split("\n")
+    assert told[-1].strip() == (
+        "The model's own ratings: not computed, it gives them 6.1% of its probability"
+    )
+
+
 def test_a_calibration_that_was_not_made_says_why() -> None:
     calibration = {"on": False, "reason": "not among signals.axes", "kinds": []}
     assert section(shown(calibration=calibration), "Calibration") == (

@@ -88,7 +88,8 @@ def report(document: dict[str, Any]) -> str:
         + "; the diagnosis after it measures"
         f" {', '.join(calibration['asks']['earned'])};"
         f" {calibration['rows_measured']} rows measured"
-        + (", 1,000 extrapolated by tokens" if calibration["extrapolated"] else ""),
+        + (", 1,000 extrapolated by tokens" if calibration["extrapolated"] else "")
+        + f", {calibration['rows_taken_over']['earned']} taken over from the calibration",
     ]
     if ratios is None:
         lines.append(
@@ -119,7 +120,9 @@ def verdicts(document: dict[str, Any]) -> list[list[Any]]:
         rows.append(["... brief ratings", ratios["full_brief"], None, ""])
     for name, found in zip(("same results", "all signals"), document["causal"], strict=True):
         add(f"{name}, times a causal pass", found["ratio"], "causal", False)
-    share = calibration["share"]
+    share, tokens = calibration["share"], calibration["share_of_tokens"]
     add("calibration, share of 1,000 rows", share["earned"], "calibration", False)
+    rows.append(["... of the tokens", tokens["earned"], None, ""])
     rows.append(["... all signals measured", share["all"], None, ""])
+    rows.append(["... of the tokens", tokens["all"], None, ""])
     return rows

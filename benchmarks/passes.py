@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from middo.agents.calibrating import calibrate_quality
+from middo.agents.calibrating import ROW_ASKS, calibrate_quality
 from middo.agents.measuring import Measuring
 from middo.core.ids import content_hash
 from middo.core.measures import Ask, Item, Measured
@@ -176,9 +176,11 @@ def calibration_share(
 ) -> dict[str, Any]:
     """Time calibration and the diagnosis of some rows, and set one against 1,000 rows.
 
-    The diagnosis measures what earned a weight in the calibration, as in a run; the share is also
-    told for a diagnosis with all signals. Seconds of rows that are not measured follow from their
-    tokens.
+    The diagnosis measures what earned a weight in the calibration, and of the rows that the
+    calibration measured only the base model's loss, as in a run; the share is also told for a
+    diagnosis with all signals, which takes none of them over. Seconds of rows that are not measured
+    follow from their tokens. The share of the tokens computed stands beside that of the seconds:
+    other work on the machine can't change it.
 
     Args:
         on_base: the base model's pass over the first rows of `diagnosed`; as many are measured
@@ -206,14 +208,21 @@ def calibration_share(
         )
         seconds = time.perf_counter() - started
         tokens = tuned.work.tokens - before
+        done = {str(item) for (item,) in database.query("SELECT item FROM scores")}
     finally:
         database.close()
     earned: frozenset[Ask] = calibration.asks | {"embedding"}
-    base_losses = _extrapolated(on_base, tuned, LOSS, rows)
-    diagnoses = {
-        name: base_losses + _extrapolated(score(tuned, measured, asks)[0], tuned, asks, rows)
-        for name, asks in (("earned", earned), ("all", FULL))
-    }
+    base_tokens = _tokens(tuned, LOSS, rows)
+    diagnoses: dict[str, float] = {}
+    computed: dict[str, float] = {}
+    spared: dict[str, int] = {}
+    for name, asks in (("earned", earned), ("all", FULL)):
+        over = [row for row in rows if row.id in done and any(asks <= had for had in ROW_ASKS)]
+        more = _tokens(tuned, asks, rows) - sum(tuned.count_tokens(items_of(over), asks))
+        rate = score(tuned, measured, asks)[0]
+        spared[name] = len(over)
+        computed[name] = base_tokens + more
+        diagnoses[name] = _seconds(on_base, base_tokens) + _seconds(rate, more)
     return {
         "calibration_rows": calibration.rows,
         "calibration_seconds": seconds,
@@ -226,15 +235,20 @@ def calibration_share(
         "rows_measured": len(measured),
         "extrapolated": len(measured) < DIAGNOSED_ROWS,
         "diagnosis_seconds": diagnoses,
+        "rows_taken_over": spared,
+        "diagnosis_tokens": computed,
         "share": {name: seconds / (seconds + other) for name, other in diagnoses.items()},
+        "share_of_tokens": {name: tokens / (tokens + other) for name, other in computed.items()},
     }
 
 
-def _extrapolated(
-    taken: Pass, scorer: Scorer, asks: frozenset[Ask], rows: Sequence[Sample]
-) -> float:
-    """Return the seconds of 1,000 rows like these, from a pass over some of them."""
-    tokens = sum(scorer.count_tokens(items_of(rows), asks)) * DIAGNOSED_ROWS / len(rows)
+def _tokens(scorer: Scorer, asks: frozenset[Ask], rows: Sequence[Sample]) -> float:
+    """Return the tokens of 1,000 rows like these."""
+    return sum(scorer.count_tokens(items_of(rows), asks)) * DIAGNOSED_ROWS / len(rows)
+
+
+def _seconds(taken: Pass, tokens: float) -> float:
+    """Return the seconds of so many tokens, from a pass over some rows."""
     return taken.seconds / taken.tokens * tokens
 
 

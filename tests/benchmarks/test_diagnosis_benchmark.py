@@ -36,7 +36,9 @@ def document(engine: str = "vllm", ratings: float = 390.0) -> dict[str, Any]:
             "asks": {"earned": ["alone", "embedding"]},
             "rows_measured": 64,
             "extrapolated": True,
+            "rows_taken_over": {"earned": 32, "all": 0},
             "share": {"earned": 0.1, "all": 0.05},
+            "share_of_tokens": {"earned": 0.11, "all": 0.06},
         },
         "reference": {
             "engine": engine,

@@ -15,7 +15,9 @@ _UNSPACED = (
 )
 # Vowel signs and accents are no letters to Python, yet they don't end a word.
 _MARKS = "\u0300-\u036f\u064b-\u065f\u0670\u0900-\u0dff\u200c\u200d"
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+")
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:[^\W_{_UNSPACED}]++|[{_MARKS}]++)+")
+_ASCII_WORD = re.compile("[0-9a-z]+")
+"""The same of an ASCII text in lower case: most texts are one, and it takes a tenth of the time."""
 _QUOTES = str.maketrans("“”„‟«»″‘’‚‛‹›′`´", '"""""""' + "'" * 9)
 _SPACE = re.compile(r"\s+")
 _TEXTS = 256
@@ -39,7 +41,8 @@ def plain_quotes(text: str) -> str:
 @lru_cache(_TEXTS)
 def words(text: str) -> tuple[str, ...]:
     """Return the casefolded words of a text, in order."""
-    return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return tuple((_ASCII_WORD if plain.isascii() else _WORD).findall(plain))
 
 
 def contains_words(text: tuple[str, ...], part: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from ..core.records import Proposal, Verdict
+from .hints import Hinted
 from .words import named, shortened
 
 _MADE = r"(?:re-?written|re-?phrased|revised|improved|simplified|corrected|updated|polished|edited)"
@@ -43,8 +44,23 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     # Sample text reaches an agent between 16 hex digits of its own hash (core.ids.fence_of).
     "fence": (r"(?<![0-9a-z])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9a-z])",),
 }
+_HINTS: dict[str, tuple[str, ...]] = {
+    "reasoning": ("<",),
+    "template": ("<", "inst]", "##", "assistant", "human", "user"),
+    "opener": (
+        "sure", "certainly", "of course", "absolutely", "ok", "great", "got it", "here", "below",
+    ),
+    "label": (":",),
+    "rewriting": (
+        "writ", "phrased", "revis", "improved", "simplified", "corrected", "updated", "polished",
+        "edited", "rewrote", "changed", "kept", "original", "proposed",
+    ),
+    "assistant": (" ai", "artificial", "language model"),
+    "fence": tuple("0123456789"),
+}  # fmt: skip
 _WRAPPERS = {
-    name: re.compile("|".join(patterns), re.IGNORECASE) for name, patterns in _PATTERNS.items()
+    name: Hinted(re.compile("|".join(patterns), re.IGNORECASE), _HINTS[name])
+    for name, patterns in _PATTERNS.items()
 }
 _FENCE_LINE = re.compile(r"(?m)^[ \t]*(?:```|~~~)")
 _ASKS_FOR_CODE = re.compile(
@@ -69,17 +85,24 @@ def check_wrapper(proposal: Proposal) -> Verdict:
         (proposal.answer, f"{known}\n{proposal.prompt.casefold()}"),
     ):
         for name, pattern in _WRAPPERS.items():
-            for match in pattern.finditer(text):
+            for match in pattern.findall(text):
                 if match[0].strip().casefold() not in excused:
                     found.setdefault(name, match[0].strip())
-    wanted = _fenced(parent.answer) or _ASKS_FOR_CODE.search(proposal.prompt) is not None
-    if (_fenced(proposal.answer) and not wanted) or (
-        _fenced(proposal.prompt) and not _fenced(parent.prompt)
-    ):
+    if _wrapped_in_code(proposal):
         found["code fence"] = "```"
     reason = f"Give the text alone, without {named(list(found.values()))}." if found else ""
     numbers = {name: shortened(text) for name, text in found.items()}
     return Verdict("wrapper", not found, numbers, reason)
+
+
+def _wrapped_in_code(proposal: Proposal) -> bool:
+    """Return whether prompt or answer is one fenced block that nothing asks for."""
+    parent = proposal.parent
+    if _fenced(proposal.prompt) and not _fenced(parent.prompt):
+        return True
+    if not _fenced(proposal.answer) or _fenced(parent.answer):
+        return False
+    return _ASKS_FOR_CODE.search(proposal.prompt) is None
 
 
 def _fenced(text: str) -> bool:

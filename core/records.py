@@ -72,8 +72,7 @@ class Sample:
     @property
     def prompt_index(self) -> int:
         """Index of the last user turn before the final assistant turn."""
-        turns = range(len(self.messages) - 2, -1, -1)
-        return next(i for i in turns if self.messages[i].role == "user")
+        return _prompt_index(self.messages)
 
     @property
     def prompt(self) -> str:
@@ -184,7 +183,7 @@ class Proposal:
     @property
     def prompt(self) -> str:
         """Text of the proposed last user turn."""
-        return _exchange(self).prompt
+        return self.messages[_prompt_index(self.messages)].content
 
     @property
     def answer(self) -> str:
@@ -197,8 +196,11 @@ class Proposal:
         return self.prompt == self.parent.prompt
 
 
-def _exchange(proposal: Proposal) -> Sample:
-    return Sample(id="", messages=proposal.messages, source="")
+def _prompt_index(messages: tuple[Message, ...]) -> int:
+    for index in range(len(messages) - 2, -1, -1):
+        if messages[index].role == "user":
+            return index
+    raise ValueError("no user turn stands before the answer")
 
 
 @dataclass(frozen=True, slots=True)

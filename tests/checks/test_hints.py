@@ -8,6 +8,7 @@ from middo.checks.constraints import _PATTERNS, find_constraints
 from middo.checks.hints import Hinted, folded, has_any
 from middo.checks.language import NAMES, names_language
 from middo.checks.leakage import _SECRETS
+from middo.checks.wrapping import _WRAPPERS
 
 PROMPTS = (
     "Write it in JSON, in valid XML, as CSV, with html, in yaml, use Markdown, as LaTeX code.",
@@ -29,6 +30,32 @@ SECRETS = (
     *("api_key = a1b2c3d4e5f6g7", "SECRET: a1b2c3d4e5f6g7", "auth-token=a1b2c3d4e5f6g7"),
     *("password = a1b2c3d4e5f6g7", "https://user:pass@example.com"),
 )
+WRAPPED = {
+    "reasoning": ("<think>hm</think> yes", "< analysis >"),
+    "template": (
+        "a<|im_end|>", "a<｜end｜>", "[INST] a [/INST]", "<<SYS>>", "<end_of_turn>", "a</s>",
+        "<s>a", "## Instruction:\na", "a\n### response", "a\n####input:", "Assistant: a",
+        "Human : a", "a\nUser: b",
+    ),
+    "opener": (
+        "Sure, here", "Certainly! Below", "Of course. I can", "Absolutely: let me", "Okay, I will",
+        "OK, I'd", "Great! The following", "Got it. Let's", "Here is the re-phrased text",
+        "Below are some polished ones", "Here's a better answer", "Below is my version",
+    ),
+    "label": ("**New prompt:** a", "a\nrewritten text: b", "Prompt: a", "instruction : a"),
+    "rewriting": (
+        *("I have re-written the text", "We changed your prompt", "I kept the answer"),
+        *("I rewrote the question", "I've edited the output", "the original sample"),
+        *("the proposed prompt", "the corrected answer", "the updated prompt"),
+        *("this rewrite", "this revision", "this revised", "this rewritten"),
+        *("I simplified your text", "we improved the text", "the polished version"),
+    ),
+    "assistant": (
+        "as an AI", "as a ai", "As an artificial intelligence", "as a large language model",
+        "as a language model", "I am just an AI", "I’m only an ai",
+    ),
+    "fence": ("0a1b2c3d4e5f6071", "deadbeefdeadbee0"),
+}  # fmt: skip
 CASED = (
     str,
     str.upper,
@@ -58,6 +85,17 @@ def test_every_secret_has_its_hint(text: str) -> None:
     plain = [name for name, secret in _SECRETS.items() if secret.pattern.search(whole)]
     hinted = [name for name, secret in _SECRETS.items() if secret.findall(whole)]
     assert hinted == plain != []
+
+
+@pytest.mark.parametrize("cased", CASED)
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_every_wrapper_is_found_as_without_hints(kind: str, cased: object) -> None:
+    assert callable(cased)
+    for text in WRAPPED[kind]:
+        found = [match.span() for match in _WRAPPERS[kind].pattern.finditer(cased(text))]
+        assert [match.span() for match in _WRAPPERS[kind].findall(cased(text))] == found
+        if cased is str:
+            assert found, text
 
 
 def test_a_pattern_is_not_tried_without_its_hint() -> None:

@@ -20,6 +20,11 @@ def test_words_of_every_script(text: str, expected: list[str]) -> None:
     assert words(text) == tuple(expected)
 
 
+def test_words_of_a_text_are_the_same_beside_another_script() -> None:
+    text = "".join(map(chr, range(128))) + " don't snake_case 3.5% of A1-b2 "
+    assert words(text + "天") == (*words(text), "天")
+
+
 def test_normalise_forgets_case_white_space_and_unicode_forms() -> None:
     assert normalise("  What\u00a0IS\n\nthis? ") == "what is this?"
     assert normalise("e\u0301") == normalise("é")

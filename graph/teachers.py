@@ -15,11 +15,13 @@ from langchain_core.language_models import BaseChatModel
 from ..core.config import RunConfig, TeacherConfig
 from ..core.errors import ConfigError
 from ..core.ids import canonical_json, short_hash
+from ..providers.failures import in_one_line
 from ..providers.line import Line
 from ..providers.resolve import chat_model, check_role, model_identity
 from ..stores.facts import Facts
 from ..stores.recording import Recording, read_recording, recording_file
 from .sources import Live, Replayed, Source
+from .trainee import trainee_chat
 
 REPLAY = "replay"
 SELF = "self"
@@ -110,12 +112,10 @@ class Teachers:
 
     def _load(self, teacher: TeacherConfig, round: int) -> BaseChatModel:
         if provider_of(teacher) == SELF:
-            from ..providers.local.trainee import TraineeChat
-
             made = self._trainee(round)
             given = {"seed": self._config.seed, **teacher.params}
             try:
-                return TraineeChat(
+                return trainee_chat(
                     folder=made.folder,
                     adapter=made.adapter,
                     dtype=made.dtype,
@@ -123,13 +123,10 @@ class Teachers:
                     template=made.template,
                     **given,
                 )
-            except ValueError as error:
-                raise ConfigError(f"'self': a parameter is wrong: {error}") from error
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"'self': a parameter is wrong: {in_one_line(error)}") from error
         if follows_trainee(teacher):
-            adapter = self._trainee(round).adapter
-            teacher = teacher.model_copy(
-                update={"params": {**teacher.params, "adapter": str(adapter)}}
-            )
+            teacher = _with_adapter(teacher, self._trainee(round).adapter)
         return chat_model(
             teacher, seed=self._config.seed, concurrency=self._config.refinement.concurrency
         )
@@ -142,10 +139,13 @@ class Teachers:
     def _identify(self, teacher: TeacherConfig, round: int) -> dict[str, Any]:
         if provider_of(teacher) == REPLAY:
             return {"model": REPLAY, "answers": self._recording(teacher).digest}
-        identity = model_identity(teacher, seed=self._config.seed)
-        if follows_trainee(teacher):
-            identity = {**identity, "weights": self._trainee(round).weights}
-        return identity
+        if not follows_trainee(teacher):
+            return model_identity(teacher, seed=self._config.seed)
+        weights = {"weights": self._trainee(round).weights}
+        if provider_of(teacher) == SELF:
+            return {"model": SELF, "params": teacher.params, "seed": self._config.seed, **weights}
+        alone = _with_adapter(teacher, None)
+        return {**model_identity(alone, seed=self._config.seed), **weights}
 
     def _name(self, teacher: TeacherConfig, round: int) -> str:
         plain = canonical_json(teacher.model_dump(mode="json"))
@@ -188,7 +188,7 @@ def check_teacher(teacher: TeacherConfig) -> None:
     if provider_of(teacher) == REPLAY:
         recording_file(_target(teacher))
     elif provider_of(teacher) != SELF:
-        check_role(teacher)
+        check_role(_with_adapter(teacher, None) if follows_trainee(teacher) else teacher)
 
 
 def provider_of(teacher: TeacherConfig) -> str:
@@ -200,6 +200,13 @@ def follows_trainee(teacher: TeacherConfig) -> bool:
     """Return whether the model is another one in every round."""
     provider = provider_of(teacher)
     return provider == SELF or (provider == "vllm" and teacher.params.get("adapter") == ROUND)
+
+
+def _with_adapter(teacher: TeacherConfig, adapter: Path | None) -> TeacherConfig:
+    """Return the teacher with a folder in place of `adapter: round`, or with none."""
+    others = {name: value for name, value in teacher.params.items() if name != "adapter"}
+    params = others if adapter is None else {**others, "adapter": str(adapter)}
+    return teacher.model_copy(update={"params": params})
 
 
 def _target(teacher: TeacherConfig) -> str:

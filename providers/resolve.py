@@ -32,6 +32,9 @@ GROUP = "middo.providers"
 NO_KEY = "none"
 """Sent in place of a key to servers that no key was named for."""
 
+OF_THE_RUN = {"replay": "nowhere, answers are recorded", "self": "this process"}
+"""What only a run can open, a recording and its own trainee, and where their texts go."""
+
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -104,6 +107,8 @@ def check_role(role: TeacherConfig) -> None:
 def hosts(role: TeacherConfig) -> str:
     """Return where the role's texts go, for people to read before a run starts."""
     provider, model = _split(role.model)
+    if provider in OF_THE_RUN:
+        return OF_THE_RUN[provider]
     if provider == "import":
         return f"wherever {model} sends them"
     plugin = _plugin(provider)
@@ -159,6 +164,8 @@ def plugins() -> list[EntryPoint]:
 
 def _split(spec: str) -> tuple[str, str]:
     provider, colon, model = spec.partition(":")
+    if spec.strip() == "self":  # the trainee needs no name
+        return "self", ""
     if not colon or not provider.strip() or not model.strip():
         raise ConfigError(
             f"model {spec!r} is not `provider:model`; write it as llamacpp:smollm2-135m, "
@@ -171,7 +178,7 @@ def _vendor(provider: str) -> Vendor:
     if provider in VENDORS:
         return VENDORS[provider]
     known = sorted(
-        {*VENDORS, *ENGINES, "import", "replay", "self", *(point.name for point in plugins())}
+        {*VENDORS, *ENGINES, *OF_THE_RUN, "import", *(point.name for point in plugins())}
     )
     near = difflib.get_close_matches(provider, known, 3, 0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"

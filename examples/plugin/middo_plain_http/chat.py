@@ -4,9 +4,9 @@
                   "max_tokens": 512, "temperature": 0.0, "schema": {...}}
     200          {"text": "...", "model": "...", "usage": {"input_tokens": 9, "output_tokens": 3}}
 
-`schema` is sent where an answer has to fit a JSON schema; a server that can't hold to it ignores it,
-and Middo reads the JSON out of the text. `model` and `usage` may be missing from a reply: Middo then
-says that they are unknown. What this class promises to Middo, a model of your own has to as well:
+`schema` is sent where an answer has to fit a JSON schema; a server that can't hold to it ignores
+it, and Middo reads the JSON out of the text. `model` and `usage` may be missing from a reply: Middo
+then says that they are unknown. What this class promises to Middo, a model of your own has to as well:
 
 - both `_generate` and `_agenerate`, as many calls run at the same time;
 - no retries of its own: Middo retries, in one place;

@@ -52,7 +52,7 @@ _AUTHORIZED = re.compile(
 )
 _ASSIGNED = re.compile(
     r"(\b[\w-]*(?:api[_-]?key|secret|password|passwd|access[_-]?token|auth[_-]?token)"
-    r"[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"'&;,)}\]]*\d|\S{16})([^\s\"'&;,)}\]]{6,})",
+    r"[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"'&;,)}\]]*\d|[^\s.]{16})([^\s\"'&;,)}\]]{6,})",
     re.IGNORECASE,
 )
 _LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^@/\s\"'?#]+(@)", re.IGNORECASE)

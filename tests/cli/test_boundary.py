@@ -139,3 +139,22 @@ def test_a_real_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
     finally:
         lock.kill()
         lock.communicate()
+
+
+def test_a_key_is_in_no_error_and_no_traceback(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MIDDO_DEBUG", "1")
+    monkeypatch.setenv("SOME_API_KEY", "canary-of-the-boundary")
+
+    def task() -> NoReturn:
+        try:
+            raise KeyError("canary-of-the-boundary")
+        except KeyError as error:
+            raise Unexpected(tmp_path) from error
+
+    assert carry_out(["--json"], lambda _: task) == 1
+    out, err = capfd.readouterr()
+    kept = (tmp_path / "error.txt").read_text()
+    assert "canary" not in out + err + kept
+    assert "KeyError: '[redacted]'" in kept

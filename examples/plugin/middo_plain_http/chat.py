@@ -6,7 +6,7 @@
 
 `schema` is sent where an answer has to fit a JSON schema; a server that can't hold to it ignores
 it, and Middo reads the JSON out of the text. `model` and `usage` may be missing from a reply: Middo
-then says that they are unknown. What this class promises to Middo, a model of your own has to as well:
+then says that they are unknown. What this class promises, a model of your own has to as well:
 
 - both `_generate` and `_agenerate`, as many calls run at the same time;
 - no retries of its own: Middo retries, in one place;

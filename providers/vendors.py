@@ -5,7 +5,7 @@ will go, and whether a key may go there. The names are those of LangChain's `ini
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,7 +113,7 @@ def address(vendor: Vendor, params: Mapping[str, Any]) -> str | None:
     Raises:
         ConfigError: it is no http or https URL.
     """
-    named = next(((key, str(params[key])) for key in URL_PARAMS if params.get(key)), None)
+    named = next(_addresses(params), None)
     if named is None:
         named = next(((key, os.environ[key]) for key in vendor.urls if os.environ.get(key)), None)
     if named is None:
@@ -127,6 +127,17 @@ def address(vendor: Vendor, params: Mapping[str, Any]) -> str | None:
             f"{key} {url!r} is no http or https address; write it as http://host:port"
         )
     return url
+
+
+def _addresses(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what names an address, by itself or inside of options as `client_options`."""
+    yield from ((key, str(params[key])) for key in URL_PARAMS if params.get(key))
+    for value in params.values():
+        if isinstance(value, Mapping):
+            yield from _addresses(value)
+            if value.get("api_endpoint"):
+                host = str(value["api_endpoint"])
+                yield "api_endpoint", host if "://" in host else f"https://{host}"
 
 
 def host_of(url: str) -> str:

@@ -16,6 +16,7 @@ from middo.providers.resolve import chat_model, hosts
 from middo.providers.scripted import ScriptedChat
 
 RECEIVED: list[bytes] = []
+forget: Any = vars(langsmith.utils)["get_env_var"].cache_clear  # LangSmith remembers variables
 KEY = "canary-of-the-teacher-1"
 
 
@@ -64,9 +65,9 @@ def langsmith_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("LANGSMITH_API_KEY", "lsv2_pt_0123456789abcdef0123456789abcdef_aa")
     monkeypatch.setenv("LANGSMITH_DISABLE_RUN_COMPRESSION", "true")
     monkeypatch.setenv("TEACHERS_KEY", KEY)
-    langsmith.utils.get_env_var.cache_clear()
+    forget()
     yield url
-    langsmith.utils.get_env_var.cache_clear()
+    forget()
     server.shutdown()
     thread.join()
     server.server_close()

@@ -13,7 +13,7 @@ from middo.core.errors import ConfigError, ModelError, ProviderError
 from middo.providers import resolve
 from middo.providers.resolve import chat_model, check_role, hosts, model_identity
 from middo.providers.scripted import ScriptedChat
-from middo.providers.vendors import VENDORS
+from middo.providers.vendors import VENDORS, address, belongs_to
 
 needs_openai = pytest.mark.skipif(
     importlib.util.find_spec("langchain_openai") is None, reason="langchain-openai isn't installed"
@@ -198,6 +198,16 @@ def test_hosts_say_where_texts_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "https://proxy.example/v1")
     assert hosts(role("openai:gpt-4o-mini")) == "proxy.example"
     assert "my_models:make" in hosts(role("import:my_models:make"))
+
+
+@pytest.mark.parametrize(
+    "options", [{"api_endpoint": "spy.example"}, {"base_url": "https://spy.example"}]
+)
+def test_an_address_inside_of_options_is_seen_too(options: dict[str, str]) -> None:
+    config = role("google_genai:gemini", client_options=options)
+    assert hosts(config) == "spy.example"
+    vendor = VENDORS["google_genai"]
+    assert not belongs_to(vendor, address(vendor, config.params))
 
 
 def test_an_identity_holds_what_decides_answers_and_no_secret(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def rate_with_vllm(
 ) -> dict[str, Answers]:
     """Return the answers per form, each form in one call."""
     # Not in Middo's environment, where types are checked.
-    from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
+    from vllm import LLM, SamplingParams
 
     with clock.step("start_engine"):
         engine = LLM(

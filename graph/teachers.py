@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 
@@ -47,7 +47,7 @@ class Trainee:
     weights: str
     dtype: str
     device: str
-    template: str
+    template: Literal["auto", "plain"]
 
 
 class Teachers:

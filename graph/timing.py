@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from langchain_core.language_models import BaseChatModel
-
 from ..core.chat import Usage
 from ..core.config import RoleConfig, RunConfig
 from ..core.errors import DataError, MiddoError
 from ..core.measures import Ask, Item
 from ..core.records import Sample
 from ..curation.effort import REMOTE_TOKENS, REMOTE_WAIT
+from ..providers.line import Line
 from ..providers.resolve import chat_model, is_plugged
 from ..providers.structured import NoAnswer, ask
 from ..training.device import Dtype
@@ -242,11 +241,12 @@ def time_calls(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) -> C
 
 async def _timed(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) -> CallTime:
     model = chat_model(role, seed=config.seed, concurrency=1)
+    line = Line(model, name=role.model, slots=1)
     seconds, tokens, calls = 0.0, 0.0, 0
     try:
         for one in asked:
             started = time.monotonic()
-            usage = await _used(model, one)
+            usage = await _used(line, one)
             seconds, calls = time.monotonic() - started, calls + 1
             tokens = (usage.prompt or 0) + COMPLETION_WEIGHT * (usage.completion or 0)
             if seconds > LONG_CALL:
@@ -259,9 +259,9 @@ async def _timed(role: RoleConfig, config: RunConfig, asked: Sequence[Asked]) ->
     return CallTime(0.0, seconds / max(tokens, 1.0), COMPLETION_WEIGHT, 1.0, 1, measured=calls)
 
 
-async def _used(model: BaseChatModel, one: Asked) -> Usage:
+async def _used(line: Line, one: Asked) -> Usage:
     try:
-        return (await ask(model, one.prompt, one.schema)).usage
+        return (await ask(line, one.prompt, one.schema)).usage
     except NoAnswer as failure:  # a small model may give no usable text, and it took its time too
         return failure.usage
 

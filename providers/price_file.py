@@ -94,7 +94,7 @@ class _Loader(yaml.SafeLoader):
         self._path = path
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         _once(self._path, [(repr(key), None) for key in keys])
         return super().construct_mapping(node, deep)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from ..core.chat import Answer, AnswerFailed, Prompt
 from ..core.errors import ProviderError
+from .line import Line
 from .structured import Reply, ask
 
 
@@ -59,13 +60,13 @@ async def probe(model: BaseChatModel, spec: str) -> Probe:
     Raises:
         ProviderError: the provider is down, refuses, or gives no answer that fits.
     """
-    memory: dict[str, str] = {}
-    first = await _asked(model, spec, "probe-form", _SHORT, _River, memory)
+    line = Line(model, name=spec)
+    first = await _asked(line, "probe-form", _SHORT, _River)
     began = time.monotonic()
-    second = await _asked(model, spec, "probe-latency", _SHORT, _River, memory)
+    second = await _asked(line, "probe-latency", _SHORT, _River)
     latency = time.monotonic() - began
     began = time.monotonic()
-    third = await _asked(model, spec, "probe-speed", _LONG, _Description, memory)
+    third = await _asked(line, "probe-speed", _LONG, _Description)
     seconds = time.monotonic() - began
     generated = third.usage.completion
     usages = (first.usage, second.usage, third.usage)
@@ -81,21 +82,19 @@ async def probe(model: BaseChatModel, spec: str) -> Probe:
 
 
 async def _asked(
-    model: BaseChatModel,
-    spec: str,
+    line: Line,
     name: str,
     text: str,
     schema: type[Answer],
-    memory: dict[str, str],
 ) -> Reply[Answer]:
     """Ask one question: the one place where the probe calls a model."""
     messages = (("system", "Answer in the form asked for."), ("user", text))
     prompt = Prompt(name=name, version=1, hash=name, messages=messages)
     try:
-        return await ask(model, prompt, schema, method_memory=memory)
+        return await ask(line, prompt, schema)
     except AnswerFailed as error:
         raise ProviderError(
-            f"{spec!r} answers, but in no form that can be used ({error}); "
+            f"{line.name!r} answers, but in no form that can be used ({error}); "
             "give it more tokens in --param max_tokens=…, or take another model"
         ) from error
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from middo.agents.calibrating import RATED_ROWS, ROW_ASKS, calibrate_quality
-from middo.agents.diagnostician import diagnose, fit_reference
+from middo.agents.diagnostician import diagnose
 from middo.agents.measuring import Measuring
+from middo.agents.reference import fit_reference
 from middo.agents.signal_table import collect, table
 from middo.core.config import SignalsConfig
 from middo.core.errors import Interrupted
@@ -23,7 +24,8 @@ from middo.stores.scores import Scores
 
 ROWS = 40
 WORDS = [f"word{number}" for number in range(200)]
-UNRATED = frozenset({"alone", "embedding"})
+ALONE: frozenset[Ask] = frozenset({"alone"})
+UNRATED: frozenset[Ask] = frozenset({"alone", "embedding"})
 
 
 class Reader:
@@ -153,7 +155,7 @@ def test_what_the_calibration_measured_is_never_measured_again(
     again = measuring(database, scorer)
     assert calibrated(again) == first
     rows = again.measure("diagnosis", samples(), UNRATED, wider=ROW_ASKS)
-    again.measure("held", samples(), frozenset({"alone"}), wider=ROW_ASKS)
+    again.measure("held", samples(), ALONE, wider=ROW_ASKS)
     assert scorer.asked == []
     assert again.embeddings(list(rows), UNRATED)[0] == list(rows)
 

@@ -37,7 +37,7 @@ def held(
     return hold(wish(**changes), axes, bounds, fixed or {})
 
 
-def shares(complexity: float, diversity: float, quality: float) -> dict[str, float]:
+def shares(complexity: float, diversity: float, quality: float) -> dict[str, Any]:
     return {
         "complexity_share": complexity,
         "diversity_share": diversity,

@@ -1,6 +1,7 @@
 from importlib.resources import files
 
 import pytest
+from pydantic import BaseModel
 
 from middo.core.ids import fence_of
 from middo.prompts.loader import PromptError, Template, fenced, load, parse
@@ -140,9 +141,9 @@ def test_the_examples_fit_the_answer_that_is_asked_for(name: str) -> None:
     from middo.agents.planner import PlanWish
     from middo.agents.rewriter import RewrittenAnswer, RewrittenPrompt
 
-    schema = {"critique": Critique, "plan": PlanWish}.get(
-        name, RewrittenPrompt if "_prompt_" in name else RewrittenAnswer
-    )
+    rewritten = RewrittenPrompt if "_prompt_" in name else RewrittenAnswer
+    others: dict[str, type[BaseModel]] = {"critique": Critique, "plan": PlanWish}
+    schema = others.get(name, rewritten)
     replies = [text for role, text in load(name).messages if role == "assistant"]
     assert replies
     for reply in replies:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from middo.core.chat import AnswerFailed, Prompt
 from middo.core.config import RoleConfig
 from middo.core.errors import ProviderError
+from middo.providers.line import Line
 from middo.providers.local.llamacpp import model_file
 from middo.providers.resolve import chat_model, hosts
 from middo.providers.structured import ask
@@ -72,11 +73,10 @@ async def test_a_server_is_asked_under_a_schema(
     config = role(address, http_async_client=client)
     assert hosts(config) == address.removeprefix("http://").removesuffix("/v1")
     memory: dict[str, str] = {}
-    reply = await ask(
-        chat_model(config, seed=7, concurrency=1), question(), City, method_memory=memory
-    )
-    assert reply.method == "json_schema"
-    assert memory["method"] == "json_schema"
+    line = Line(chat_model(config, seed=7, concurrency=1), name=config.model)
+    await ask(line, question(), City, memory=memory)  # finds the rung out, too
+    reply = await ask(line, question(), City, memory=memory)
+    assert reply.method == memory["rung"] == "json_schema"
     assert not reply.repaired
     assert 0 < len(reply.value.name) <= 20
     assert reply.model == "small"
@@ -90,7 +90,7 @@ async def test_no_key_is_sent_where_none_is_named(
     monkeypatch.setenv("OPENAI_API_KEY", KEY)  # the right one, but it is the vendor's
     model = chat_model(role(address, key=None, http_async_client=client), seed=7, concurrency=1)
     with pytest.raises(ProviderError, match="401"):
-        await ask(model, question(), City)
+        await ask(Line(model, name="openai:small"), question(), City)
 
 
 async def test_a_too_long_prompt_fails_for_this_sample_alone(
@@ -99,4 +99,4 @@ async def test_a_too_long_prompt_fails_for_this_sample_alone(
     monkeypatch.setenv("SERVER_KEY", KEY)
     model = chat_model(role(address, http_async_client=client), seed=7, concurrency=1)
     with pytest.raises(AnswerFailed, match="exceeds the available context size"):
-        await ask(model, question("word " * 700), City)
+        await ask(Line(model, name="openai:small"), question("word " * 700), City)

@@ -18,6 +18,7 @@ from middo.core.chat import Prompt
 from middo.core.config import RoleConfig
 from middo.core.errors import ConfigError, ProviderError
 from middo.providers.catalog import offers
+from middo.providers.line import Line
 from middo.providers.resolve import chat_model, check_role, hosts
 from middo.providers.structured import ask
 
@@ -87,7 +88,7 @@ async def test_the_installed_plugin_answers(
     check_role(role)
     model = chat_model(role, seed=7, concurrency=2)
     assert Path(sys.modules[type(model).__module__].__file__ or "").is_relative_to(site)
-    reply = await ask(model, PROMPT, River)
+    reply = await ask(Line(model, name=role.model), PROMPT, River)
     assert (reply.value.name, reply.model, reply.usage.prompt) == ("Seine", "tiny-v2", None)
     assert "plugin middo_plain_http:plain_http_chat" in hosts(role)
 
@@ -98,7 +99,7 @@ async def test_a_wrong_key_is_the_providers_error(
     monkeypatch.setenv("SERVER_KEY", "key-of-somebody-else")
     role = RoleConfig(model="plainhttp:tiny", params={"base_url": url}, api_key_env="SERVER_KEY")
     with pytest.raises(ProviderError, match="401"):
-        await ask(chat_model(role, seed=7, concurrency=2), PROMPT, River)
+        await ask(Line(chat_model(role, seed=7, concurrency=2), name=role.model), PROMPT, River)
 
 
 def test_a_misspelt_parameter_of_the_plugin_is_a_configuration_error(site: Path) -> None:

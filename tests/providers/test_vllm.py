@@ -17,7 +17,9 @@ from pydantic import BaseModel, Field
 
 from middo.core.chat import AnswerFailed, Prompt
 from middo.core.errors import ModelError
+from middo.providers.line import Line
 from middo.providers.local import vllm
+from middo.providers.local.sharing import Lease
 from middo.providers.local.vllm import VllmChat
 from middo.providers.structured import ask
 
@@ -118,7 +120,8 @@ async def test_questions_that_come_together_are_answered_under_the_schema(model:
         Prompt("city", 1, "0" * 64, (("user", f"Name city number {number}."),))
         for number in range(8)
     ]
-    replies = await asyncio.gather(*(ask(model, prompt, City) for prompt in prompts))
+    line = Line(model, name="vllm:tiny")
+    replies = await asyncio.gather(*(ask(line, prompt, City) for prompt in prompts))
     assert {reply.method for reply in replies} == {"json_schema"}
     assert not any(reply.repaired for reply in replies)
     assert all(len(reply.value.name) <= 6 for reply in replies)
@@ -138,7 +141,7 @@ def test_a_schema_that_it_can_not_guide_is_refused(model: VllmChat) -> None:
 
 def test_the_adapter_changes_the_answer(model: VllmChat, folder: Path, adapter: Path) -> None:
     plain = made(folder)
-    plain._lease = vllm.Lease(vllm._engines, model._lease.key)  # the engine that is there
+    plain._lease = Lease(vllm._engines, model._lease.key)  # the engine that is there
     assert plain.invoke("Name a city.").text != model.invoke("Name a city.").text
     plain.close()
     assert model.invoke("Name a city.", max_tokens=2).text
@@ -147,7 +150,7 @@ def test_the_adapter_changes_the_answer(model: VllmChat, folder: Path, adapter: 
 def test_a_common_beginning_is_read_once(model: VllmChat) -> None:
     text = "Name a city. " * 25
     usages = [model.invoke(f"{text}{end}", max_tokens=1).usage_metadata for end in ("One.", "Two.")]
-    read = [(usage or {})["input_token_details"]["cache_read"] for usage in usages]  # type: ignore[typeddict-item]
+    read = [usage["input_token_details"]["cache_read"] for usage in usages if usage is not None]
     assert read[0] < 64 < read[1]
 
 
@@ -198,7 +201,7 @@ def test_a_folder_that_vllm_can_not_load_is_a_model_error(tmp_path: Path) -> Non
 
 
 def test_a_closed_engine_ends_its_processes_and_opens_again(folder: Path) -> None:
-    import psutil
+    import psutil  # type: ignore[import-untyped]  # a part of vLLM's environment
 
     def engines() -> list[str]:
         children = psutil.Process().children(recursive=True)

@@ -26,11 +26,9 @@ from ..curation.estimate import PerSample, Traffic, total
 FRAME = 4
 """Tokens that a chat template puts around a message, about."""
 
-REFUSAL = (
-    "The new answer leaves out a part of what the prompt asks for and adds a detail that is not in"
-    " the original."
-)
-"""Stands for the feedback that a refused proposal gets."""
+PROBLEM = "a part of the question is left unanswered"
+ADVICE = "Answer each part of the prompt, and leave out what the original does not say."
+"""Stand for what a critic finds, and what the next proposal is told of it."""
 
 Count = Callable[[str], int]
 """Text -> tokens."""
@@ -52,15 +50,17 @@ class RehearsedChat:
         """Take the sample, the unit of counting, and whether a critique finds something."""
         self.asked: list[Asked] = []
         self._count = count
-        problems = [REFUSAL] if refuses else []
-        verdict = "revise" if refuses else "accept"
+        problems: list[str] = []
+        feedback, verdict = "", "accept"
+        if refuses:
+            problems, feedback, verdict = [PROBLEM], ADVICE, "revise"
         self._answers: dict[type[Any], dict[str, Any]] = {
             RewrittenPrompt: {"prompt": _within(sample.prompt, PROMPT_LIMIT)},
             RewrittenAnswer: {"answer": _within(sample.answer, ANSWER_LIMIT)},
             Critique: {
                 "problems": problems,
                 "dropped": [],
-                "feedback": "".join(problems),
+                "feedback": feedback,
                 "verdict": verdict,
             },
         }
@@ -99,7 +99,9 @@ async def _mean(
         ]
         first, again, approval, refusal = chats
         proposal = await Rewriter(first).propose(sample, axis, attempt=1, neighbours=near)
-        await Rewriter(again).propose(sample, axis, attempt=2, neighbours=near, feedback=REFUSAL)
+        await Rewriter(again).propose(
+            sample, axis, attempt=2, neighbours=near, feedback=f"{PROBLEM}; {ADVICE}"
+        )
         for critic in (approval, refusal):
             await Critic(critic).judge(sample, proposal, [], attempt=1)
         parts.append((first.traffic, again.traffic, approval.traffic, refusal.traffic))

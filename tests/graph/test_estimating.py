@@ -19,11 +19,14 @@ from tests.loop import PLACES, TOPICS, config, easy_answer, teacher
 SHARE = 1 / 6
 
 
+def pair(number: int) -> tuple[str, str]:
+    """One of 108 pairs of topic and place."""
+    return TOPICS[number % 18], (*PLACES, "a wide valley", "the old harbour")[number // 18]
+
+
 def hard_answer(topic: str, place: str) -> str:
-    return (
-        f"Quixotic jazzy {topic} vex my bold zephyr of {place}; sphinx waltz, fjord glyphs hum,"
-        f" and the dwarf kvetch about {topic} whom buff nymphs jinx."
-    )
+    """The easy answer backwards: as long, and surprising at every word."""
+    return " ".join(reversed(easy_answer(topic, place).split()))
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +35,19 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     lines = []
     for number in range(108):
-        topic = TOPICS[number % 18]
-        place = (*PLACES, "a wide valley", "the old harbour")[number // 18]
-        answer = (hard_answer if number % 6 == 5 else easy_answer)(topic, place)
+        topic, place = pair(number)
+        is_hard = (number + number // 18) % 6 == 5
+        answer = (hard_answer if is_hard else easy_answer)(topic, place)
         row = {"instruction": f"Tell me about {topic} in {place}.", "output": answer}
         lines.append(json.dumps(row) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
+    held = [
+        {"instruction": f"Tell me about {topic} in {place}.", "output": easy_answer(topic, place)}
+        for topic in ("candles", "mirrors", "bridges", "baskets", "ladders")
+        for place in PLACES
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in held)
+    path.with_name("held.jsonl").write_text(text, encoding="utf-8")
     return path
 
 
@@ -54,9 +64,9 @@ def taught(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = load_tokenizer(tiny_folder)
     model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
     encoder = Tokens(tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for number in range(60):
-        topic, place = TOPICS[number % 18], PLACES[number % 4]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for number in range(108):
+        topic, place = pair(number * 7 % 108)
         asked = Message("user", f"Tell me about {topic} in {place}.")
         encoded = encoder.encode((asked, Message("assistant", easy_answer(topic, place))))
         ids, labels = torch.tensor([encoded.input_ids]), torch.tensor([encoded.labels])
@@ -73,11 +83,18 @@ def taught(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def counted(taught: Path) -> Iterator[Callable[[bool], str]]:
     """Put a teacher into place whose usage is in the trainee's tokens; return its name."""
     tokenizer = load_tokenizer(taught)
-    willing = teacher().answer
-    assert willing is not None
+    script = teacher().answer
+    assert script is not None
 
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def willing(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> Any:
+        told: Any = script(messages, schema)
+        # Word by word what the model knows is too easy to be taken; what is refused gets easier.
+        if "answer" in told and "What was wrong" not in messages[-1].text:
+            told["answer"] = told["answer"].replace("like to", "love to")
+        return told
 
     def refusing(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> Any:
         if "verdict" in (schema or {}).get("properties", {}):
@@ -99,6 +116,8 @@ def configured(rows: Path, model: Path, **changes: Any) -> RunConfig:
         "signals": {"axes": ["complexity"], "share": SHARE, "calibration": 0},
         "agents": {"rewriter": {"model": FACTORY, "params": {"name": "counted"}}},
         "refinement": {"attempts": 3, "concurrency": 4},
+        # Other topics: a proposal may not repeat what is evaluated on.
+        "evaluation": {"data": str(rows.with_name("held.jsonl"))},
         "rounds": 1,
     }
     return config(rows, model, **{**plain, **changes})
@@ -136,7 +155,7 @@ def test_a_run_uses_what_its_end_of_the_range_said(
     for name, (expected, real) in used.items():
         assert expected == pytest.approx(real, rel=0.25), (name, used)
     assert estimated["rows"]["train"] == first["dataset"]["rows"]
-    assert estimated["rows"]["holdout"] == document["holdout"]
+    assert estimated["rows"]["holdout"] == document["holdout"] == 0
     assert estimated["steps"] == first["training"]["steps"]
     models = sum(f.stat().st_size for f in (tmp_path / "run").rglob("*.safetensors"))
     assert estimated["disk_bytes"]["models"] == pytest.approx(models, rel=0.1)

@@ -27,9 +27,8 @@ def estimate_text(config: RunConfig, found: dict[str, Any]) -> str:
     """Return the estimate for people."""
     parts = [_rows(found), _table(found), _money(config, found), _disk(found)]
     if found["caps"]:
-        parts.append(
-            [f"budget.{one['cap']} {one['value']:g} {one['verdict']}." for one in found["caps"]]
-        )
+        caps = [f"budget.{one['cap']} {one['value']:g} {one['verdict']}." for one in found["caps"]]
+        parts.append([line for text in caps for line in wrapped(text, hanging="  ")])
     parts.append(_assumptions(config, found))
     return "\n".join("\n".join([*lines, ""]) for lines in parts).rstrip()
 
@@ -151,18 +150,17 @@ def _assumptions(config: RunConfig, found: dict[str, Any]) -> list[str]:
 
 
 def _latencies(config: RunConfig, found: dict[str, Any]) -> list[str]:
-    texts = []
+    """Say once per kind of latency where it comes from."""
+    by_text: dict[str, list[str]] = {}
     for name, role in found["roles"].items():
         if role["calls_timed"]:
-            texts.append(
-                f"Latency of the {name}: {several(role['calls_timed'], 'real call')} timed; calls"
-                " side by side gain nothing, as they share the processor."
+            timed = several(role["calls_timed"], "real call")
+            text = f"{timed} timed; calls side by side gain nothing, as they share the processor."
+        else:
+            why = f"not timed ({clean(role['untimed'])}); " if role["untimed"] else ""
+            text = (
+                f"{why}{REMOTE_WAIT:g} s per call and {REMOTE_TOKENS:g} completion tokens per"
+                f" second, {several(config.refinement.concurrency, 'call')} at a time."
             )
-            continue
-        why = f" (not timed: {clean(role['untimed'])})" if role["untimed"] else ""
-        texts.append(
-            f"Latency of the {name}{why}: {REMOTE_WAIT:g} s per call and {REMOTE_TOKENS:g}"
-            " completion tokens per second,"
-            f" {several(config.refinement.concurrency, 'call')} at a time."
-        )
-    return texts
+        by_text.setdefault(text, []).append(name)
+    return [f"Latency of {' and '.join(names)}: {text}" for text, names in by_text.items()]

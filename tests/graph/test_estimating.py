@@ -16,6 +16,8 @@ from middo.training.sources import load_tokenizer
 from tests.graph.scripts import FACTORY, SCRIPTS
 from tests.loop import PLACES, TOPICS, config, easy_answer, teacher
 
+pytestmark = pytest.mark.xdist_group("an estimate")
+
 SHARE = 1 / 6
 
 

@@ -48,7 +48,7 @@ WRAPPED = {
         *("I rewrote the question", "I've edited the output", "the original sample"),
         *("the proposed prompt", "the corrected answer", "the updated prompt"),
         *("this rewrite", "this revision", "this revised", "this rewritten"),
-        *("I simplified your text", "we improved the text", "the polished version"),
+        *("I simplified your text", "we improved the text", "the polished answer"),
     ),
     "assistant": (
         "as an AI", "as a ai", "As an artificial intelligence", "as a large language model",

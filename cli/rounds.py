@@ -10,6 +10,7 @@ Round = Mapping[str, Any]
 _AXES = ("complexity", "diversity", "quality")
 _FATES = ("accepted", "rejected", "failed", "deferred")
 _REASONS_SHOWN = 8
+_FAILURES_SHOWN = 5
 _TEXT_WIDTH = 72
 _PLAN_WIDTH = 160
 
@@ -135,3 +136,10 @@ def _fates(entry: Round) -> Iterator[str]:
         yield f"  {label:<12}{times:>3} x {shortened(reason, _TEXT_WIDTH)}"
     if len(reasons) > _REASONS_SHOWN:
         yield f"  {'':<12}and {several(len(reasons) - _REASONS_SHOWN, 'other reason')}"
+    failures = list((entry.get("failures") or {}).items())
+    for number, (name, reason) in enumerate(failures[:_FAILURES_SHOWN]):
+        label = "failures" if number == 0 else ""
+        yield f"  {label:<12}{clean(name)}: {shortened(reason, _TEXT_WIDTH)}"
+    if len(failures) > _FAILURES_SHOWN:
+        left = len(failures) - _FAILURES_SHOWN
+        yield f"  {'':<12}and {left} more, all with their reasons in run.json"

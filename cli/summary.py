@@ -84,7 +84,9 @@ def tokens_line(document: Document) -> str | None:
     cost = document.get("cost_usd")
     if cost is None:
         return text + "; cost unknown"
-    return text + ("; no cost, all models are local" if cost == 0 else f"; {cost:.4f} USD")
+    if cost == 0:
+        return text + "; no cost, all models are local"
+    return text + f"; {cost:.{2 if cost >= 0.1 else 4}f} USD"
 
 
 def time_line(document: Document) -> str:

@@ -78,5 +78,11 @@ def _round(deps: Deps, k: int) -> dict[str, Any]:
         "plan": diagnosis.get("plan"),
         "source_round": diagnosis.get("source_round"),
         "reasons": facts.get("reasons"),
+        "failures": _failures(facts.get("fates", {})),
         "times": facts.get("times", {}),
     }
+
+
+def _failures(fates: dict[str, list[str]]) -> dict[str, str]:
+    """Return why samples got no usable answer, by id: each is worth a look."""
+    return {name: reason for name, (fate, reason) in fates.items() if fate == "failed"}

@@ -28,8 +28,9 @@ from ..curation.estimate import (
 )
 from ..providers.prices import Price, Prices
 from ..signals.calibration import FEWEST_ROWS
-from ..training.device import Dtype, pick_device, pick_dtype
+from ..training.device import pick_device, pick_dtype
 from ..training.sources import ModelSource, check_model, load_tokenizer, resolve_model
+from .model_size import model_size
 from .preparing import Samples, select, split, staged
 from .rehearsal import Asked, Count, opening, rehearse
 from .timing import (
@@ -138,7 +139,7 @@ def estimate(config: RunConfig) -> dict[str, Any]:
                 shape,
                 row_bytes=row_bytes,
                 json_bytes=sum(len(as_line(s)) for s in sampled) / len(sampled),
-                **_weights(config, source, dtype),
+                **model_size(config, source.folder, dtype),
             )
         ),
         "caps": _caps(config, usd, tokens, seconds),
@@ -284,42 +285,6 @@ def _seconds(
         found["scoring"][course] = scored
         found["llm"][course] = waited
         found["total"][course] = None if training is None else training + scored + waited
-    return found
-
-
-def _weights(config: RunConfig, source: ModelSource, dtype: Dtype) -> dict[str, Any]:
-    """Return the size of a trained model from the shapes in the base model's files.
-
-    LoRA adds two narrow matrices to every linear layer except the output's; a model's embeddings
-    and output are named so in the families that transformers knows.
-    """
-    plain = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    plain = plain.get("text_config", plain)
-    width = int(plain.get("hidden_size") or plain.get("n_embd") or plain.get("d_model") or 0)
-    shapes = [
-        shape for file in sorted(source.folder.glob("*.safetensors")) for shape in _shapes(file)
-    ]
-    if config.training.method == "lora":
-        apart = ("embed", "lm_head", "wte", "wpe")
-        linear = [s for name, s in shapes if len(s) == 2 and not any(w in name for w in apart)]
-        trainable = config.training.lora.rank * sum(map(sum, linear))
-        return {"model_bytes": trainable * 4.0, "trainable": trainable, "width": width}
-    trainable = sum(_product(shape) for _, shape in shapes)
-    size = 2.0 if dtype == "bfloat16" else 4.0
-    return {"model_bytes": trainable * size, "trainable": trainable, "width": width}
-
-
-def _shapes(file: Path) -> list[tuple[str, list[int]]]:
-    """Return name and shape of each tensor from a safetensors file's header."""
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return [(name, one["shape"]) for name, one in header.items() if name != "__metadata__"]
-
-
-def _product(shape: Sequence[int]) -> int:
-    found = 1
-    for side in shape:
-        found *= side
     return found
 
 

@@ -49,10 +49,10 @@ def test_a_run_with_a_failing_provider_is_balanced_and_lists_each_failure(
     assert {unit.sample_id for unit in lost} == set(failures)
     assert all(unit.error for unit in lost)
     assert len(units) == document["tokens"]["calls"]
-    # The script has failed in every way, about three calls in ten, and most of them passed.
-    ways = Counter(kind for kinds in TRIED.values() for kind in kinds)
-    assert set(ways) == {"fine", *KINDS}
-    assert 0.15 < 1 - ways["fine"] / ways.total() < 0.45
+    # The script has failed in every way, about three questions in ten, and most of them passed.
+    assert {kind for kinds in TRIED.values() for kind in kinds} == {"fine", *KINDS}
+    first = Counter(kinds[0] for kinds in TRIED.values())
+    assert 0.15 < 1 - first["fine"] / first.total() < 0.5
     assert len(lost) < len(units) / 4
     exported = (tmp_path / "run" / "export" / "data.jsonl").read_text(encoding="utf-8")
     assert all(json.loads(row) for row in exported.splitlines())

@@ -149,8 +149,11 @@ def test_the_adapter_changes_the_answer(model: VllmChat, folder: Path, adapter: 
 
 def test_a_common_beginning_is_read_once(model: VllmChat) -> None:
     text = "Name a city. " * 25
-    usages = [model.invoke(f"{text}{end}", max_tokens=1).usage_metadata for end in ("One.", "Two.")]
-    read = [usage["input_token_details"]["cache_read"] for usage in usages if usage is not None]
+    read = []
+    for end in ("One.", "Two."):
+        usage = model.invoke(f"{text}{end}", max_tokens=1).usage_metadata
+        assert usage is not None
+        read.append(usage["input_token_details"]["cache_read"])
     assert read[0] < 64 < read[1]
 
 
@@ -201,7 +204,7 @@ def test_a_folder_that_vllm_can_not_load_is_a_model_error(tmp_path: Path) -> Non
 
 
 def test_a_closed_engine_ends_its_processes_and_opens_again(folder: Path) -> None:
-    import psutil  # type: ignore[import-untyped]  # a part of vLLM's environment
+    import psutil
 
     def engines() -> list[str]:
         children = psutil.Process().children(recursive=True)

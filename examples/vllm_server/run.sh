@@ -18,11 +18,21 @@ log=$(mktemp)
 model=$("$python" -c 'from middo.training.sources import resolve_model as find
 print(find("smollm2-135m").folder)')
 
+# `vllm serve` asks for the version of a package `vllm`, which vLLM's build for CPUs doesn't have under
+# that name; there the module behind the command is run.
+serve() {
+    if "$environment/bin/python" -c 'from importlib.metadata import version; version("vllm")' \
+        2>/dev/null; then
+        exec "$environment/bin/vllm" serve "$@"
+    fi
+    exec "$environment/bin/python" -m vllm.entrypoints.openai.api_server --model "$@"
+}
+
 # Compact JSON only: a small model can write blank lines, which any JSON may hold, to the limit.
-VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} \
-    "$environment/bin/vllm" serve "$model" --served-model-name smollm2-135m \
-    --host 127.0.0.1 --port 8765 --dtype bfloat16 --max-model-len 4096 --max-num-seqs 16 \
-    --enforce-eager --structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}' \
+compact='{"backend": "xgrammar", "disable_any_whitespace": true}'
+export VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
+serve "$model" --served-model-name smollm2-135m --host 127.0.0.1 --port 8765 --dtype bfloat16 \
+    --max-model-len 4096 --max-num-seqs 16 --enforce-eager --structured-outputs-config "$compact" \
     >"$log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT

@@ -40,18 +40,27 @@ def run(tmp_path: Path, environment: dict[str, str]) -> "subprocess.CompletedPro
     )
 
 
+SERVER = """echo "$0 $@" >{place}/served; trap "touch {place}/ended; exit 0" TERM
+touch {place}/up; while :; do sleep 0.05; done"""
+
+
+@pytest.mark.parametrize(
+    ("has_package", "started"),
+    [(True, "vllm serve"), (False, "python -m vllm.entrypoints.openai.api_server --model")],
+)
 def test_middo_runs_once_the_server_answers_and_the_server_is_ended(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, environment: dict[str, str], has_package: bool, started: str
 ) -> None:
-    script(
-        tmp_path / "vllm" / "bin" / "vllm",
-        f'echo "$@" >{tmp_path}/served; trap "touch {tmp_path}/ended; exit 0" TERM\n'
-        f"touch {tmp_path}/up; while :; do sleep 0.05; done",
-    )
+    binaries = tmp_path / "vllm" / "bin"
+    server = SERVER.format(place=tmp_path)
+    asked_for = f"test $1 = -c && exit {int(not has_package)}"
+    script(binaries / "python", f"{asked_for}\n{server}")
+    script(binaries / "vllm", server)
     done = run(tmp_path, environment)
     assert done.returncode == 0, done.stderr
     served = (tmp_path / "served").read_text(encoding="utf-8")
-    assert served.startswith("serve /the/model --served-model-name smollm2-135m --host 127.0.0.1")
+    assert served.startswith(f"{binaries}/{started} /the/model --served-model-name smollm2-135m")
+    assert "--host 127.0.0.1 " in served
     asked = (tmp_path / "asked").read_text(encoding="utf-8")
     assert asked == f"run {EXAMPLE}/config.yaml --limit 22\n"
     assert (tmp_path / "ended").exists()
@@ -60,7 +69,7 @@ def test_middo_runs_once_the_server_answers_and_the_server_is_ended(
 def test_a_server_that_ends_shows_its_last_lines(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    script(tmp_path / "vllm" / "bin" / "vllm", "echo no such device; exit 1")
+    script(tmp_path / "vllm" / "bin" / "python", "echo no such device; exit 1")
     done = run(tmp_path, environment)
     assert done.returncode == 3
     assert "vLLM has ended; its last lines:\nno such device" in done.stderr

@@ -13,6 +13,7 @@ from .plan import goes_to
 
 if TYPE_CHECKING:
     from ..providers.catalog import Offer
+    from ..providers.prices import Price
     from ..providers.probing import Probe
 
 _HINT = (
@@ -59,6 +60,7 @@ def probe(spec: str, params: Sequence[str], api_key_env: str | None) -> Reply:
     from .loop import keep_quiet
 
     keep_quiet()
+    from ..providers.prices import Prices
     from ..providers.privacy import tracing
     from ..providers.probing import probe as ask_model
     from ..providers.resolve import chat_model, hosts
@@ -71,9 +73,11 @@ def probe(spec: str, params: Sequence[str], api_key_env: str | None) -> Reply:
         close = getattr(model, "close", None)
         if callable(close):
             close()
+    price = Prices().of(teacher)
     document = {"model": spec, "host": hosts(teacher), **asdict(found)}
+    document["price_usd_per_million"] = None if price is None else asdict(price)
     document["reports_usage"] = found.reports_usage
-    return Reply(document, "\n".join([goes_to("test:", teacher), *_lines(found)]))
+    return Reply(document, "\n".join([goes_to("test:", teacher), *_lines(found, price)]))
 
 
 def _teacher(spec: str, params: Sequence[str], api_key_env: str | None) -> TeacherConfig:
@@ -84,7 +88,7 @@ def _teacher(spec: str, params: Sequence[str], api_key_env: str | None) -> Teach
     return named.model_copy(update={"params": given})
 
 
-def _lines(found: "Probe") -> list[str]:
+def _lines(found: "Probe", price: "Price | None") -> list[str]:
     usage = "not reported: budget.max_tokens and max_usd can't count this model's calls"
     if found.reports_usage:
         usage = (
@@ -99,5 +103,14 @@ def _lines(found: "Probe") -> list[str]:
         ["Latency", f"{found.latency:.2f} s for a short answer"],
         ["Speed", "unknown" if speed is None else f"{speed:.1f} tokens per second"],
         ["Usage", usage],
+        ["Price", _price(price)],
     ]
     return aligned(table, [False, False])
+
+
+def _price(price: "Price | None") -> str:
+    if price is None:
+        return "unknown: name it in the file of budget.prices, to cap or see the cost"
+    if price.input == price.output == 0:
+        return "none, it runs on this machine"
+    return f"{price.input:g} USD per million tokens read, {price.output:g} per million written"

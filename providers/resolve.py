@@ -84,6 +84,8 @@ def check_role(role: TeacherConfig) -> None:
     provider, model = _split(role.model)
     _refuse_secrets(role)
     _named_key(role)
+    if provider in OF_THE_RUN:
+        raise ConfigError(f"{role.model!r} can only be asked by a run, in `agents`")
     if provider == "import":
         _factory_module(model)
         return

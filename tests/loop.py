@@ -13,7 +13,8 @@ from langchain_core.messages import BaseMessage
 
 from middo.core.config import RunConfig
 from middo.core.ids import content_hash
-from middo.providers.scripted import ScriptedChat
+from middo.providers.line import PROBE
+from middo.providers.scripted import Scripted, ScriptedChat
 
 TOPICS = (
     *("apples", "rivers", "clouds", "trains", "music", "bread", "stones", "birds", "winter"),
@@ -57,7 +58,8 @@ def config(data: Path, model: Path, **changes: Any) -> RunConfig:
     """Return a configuration for two refinements of the small data set."""
     plain: dict[str, Any] = {
         "data": {"path": str(data)},
-        "model": {"base": str(model), "max_length": 256},
+        # One precision on every machine: a flag can hang on the third decimal.
+        "model": {"base": str(model), "max_length": 256, "dtype": "float32"},
         "training": {"epochs": 2, "learning_rate": 0.005, "batch_tokens": 512},
         "signals": {"share": 0.2, "calibration": 24},
         "refinement": {"attempts": 2, "concurrency": 4, "added_share": 0.1},
@@ -75,12 +77,15 @@ def teacher(log: str | None = None) -> ScriptedChat:
     Every call is noted in the file `log`, whichever process makes it.
     """
 
-    def answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> dict[str, Any]:
+    def answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> Scripted:
         if log is not None:
             line = content_hash([[m.text for m in messages], schema]) + "\n"
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(line)
-        return _answer(messages, schema)
+        if messages[-1].text == PROBE:
+            return "ok"
+        repairing = messages[-1].text.startswith("That reply can't be used")
+        return _answer(messages[:-2] if repairing else messages, schema)
 
     return ScriptedChat(answer=answer)
 

@@ -26,7 +26,8 @@ def test_without_anything_the_small_demo_runs() -> None:
     assert (config.data.limit, config.rounds, config.refinement.attempts) == (96, 1, 2)
     assert (config.model.base, config.model.max_length) == ("smollm2-135m", 512)
     assert config.signals.calibration == 24
-    assert config.agents.rewriter.model == "llamacpp:smollm2-135m"
+    chain = [teacher.model for teacher in config.agents.rewriter.chain]
+    assert chain == ["replay:demo", "llamacpp:smollm2-135m"]
 
 
 def test_options_win_over_the_demo() -> None:

@@ -20,7 +20,8 @@ def leaky(api_key: str) -> ScriptedChat:
         if way == 0:
             return ValueError(f"401 for https://me:{api_key}@host: bad header Bearer {api_key}")
         reply = honest(messages, schema)
-        assert isinstance(reply, dict)
+        if not isinstance(reply, dict):
+            return reply
         if way == 1:
             return f"Sure, with {api_key}:\n{ScriptedChat(replies=[reply]).invoke('').text}"
         if way == 2 and "answer" in reply:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from middo import resume, run
-from middo.core.errors import BudgetReached
+from middo.core.errors import BudgetReached, ConfigError
 from middo.stores.runs import read_run
 from tests.loop import config
 
@@ -38,3 +38,35 @@ def test_a_run_that_met_its_cap_goes_on_with_a_higher_one(
     ]
     exported = "export/data.jsonl"
     assert (folder / exported).read_bytes() == (finished / exported).read_bytes()
+
+
+def test_a_cap_on_money_stops_a_run_that_a_higher_one_finishes(
+    finished: Path, document: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text('"import:tests.loop:teacher": {input: 10.0, output: 20.0}\n', "utf-8")
+    budget = {"max_usd": 0.02, "prices": str(prices)}
+    capped = config(finished.parent / "rows.jsonl", tiny_folder, budget=budget)
+    with pytest.raises(BudgetReached, match=r"budget\.max_usd=0\.02 is reached") as stopped:
+        run(capped, tmp_path / "run")
+    assert stopped.value.exit_code == 4
+    spent = read_run(tmp_path / "run")
+    assert spent["status"] == "budget"
+    assert 0 < spent["cost_usd"] <= 0.02  # the cap is not passed
+
+    ended = resume(tmp_path / "run", sets=["budget.max_usd=100"])
+
+    tokens = ended["tokens"]
+    assert ended["cost_usd"] == pytest.approx(
+        tokens["prompt"] * 1e-5 + tokens["completion"] * 2e-5, abs=1e-6
+    )
+    assert [entry["dataset"] for entry in ended["rounds"]] == [
+        entry["dataset"] for entry in document["rounds"]
+    ]
+
+
+def test_a_cap_on_money_needs_a_price(finished: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    capped = config(finished.parent / "rows.jsonl", tiny_folder, budget={"max_usd": 1.0})
+    with pytest.raises(ConfigError, match=r'write `"import:tests\.loop:teacher": \{input:'):
+        run(capped, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -51,8 +51,10 @@ def test_an_adapter_is_merged_into_the_loaded_base(
         assert models.tuned is tuned
         with pytest.raises(ValueError, match="went into a tuned model"):
             weights.score(ROWS, frozenset())
-    assert list(on_base.values()) == Scorer(tiny_folder, max_length=256).score(ROWS)
-    assert list(on_tuned.values()) == Scorer(merged, max_length=256).score(ROWS)
+    assert list(on_base.values()) == Scorer(tiny_folder, max_length=256, dtype=deps.dtype).score(
+        ROWS
+    )
+    assert list(on_tuned.values()) == Scorer(merged, max_length=256, dtype=deps.dtype).score(ROWS)
     assert on_base != on_tuned
     with pytest.raises(ValueError, match="closed"):
         tuned.scorer.score(ROWS, frozenset())
@@ -64,7 +66,7 @@ def test_a_model_with_all_its_weights_takes_the_place_of_the_base(deps: Deps, me
         on_tuned = models.tuned.measure("tuned", ROWS)
         with pytest.raises(ValueError, match="closed"):
             base.score(ROWS, frozenset())
-    assert list(on_tuned.values()) == Scorer(merged, max_length=256).score(ROWS)
+    assert list(on_tuned.values()) == Scorer(merged, max_length=256, dtype=deps.dtype).score(ROWS)
 
 
 def test_a_rounds_model_is_found_by_its_number(deps: Deps, adapter: Path) -> None:

@@ -50,8 +50,7 @@ def teacher() -> ScriptedChat:
                 return {"reply": 4}
             case "empty":
                 return ""
-        repaired = messages[-1].text.startswith("That reply can't be used")
-        return good(messages[:-2] if repaired else messages, schema)
+        return good(messages, schema)
 
     return ScriptedChat(answer=answer)
 

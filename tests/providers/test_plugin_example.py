@@ -45,13 +45,17 @@ def site(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Answer with the first property of the schema filled in; refuse a wrong key."""
+    """Fill in the schema's properties; without a schema say hello; refuse a wrong key."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         right = self.headers.get("Authorization") == "Bearer key-of-the-server-1"
-        answer: dict[str, Any] = {next(iter(body["schema"]["properties"])): "Seine"}
-        reply = {"text": json.dumps(answer), "model": body["model"] + "-v2"}
+        wanted: dict[str, Any] = body.get("schema", {}).get("properties", {})
+        answer = {
+            name: 7 if form["type"] == "integer" else "Seine" for name, form in wanted.items()
+        }
+        said = json.dumps(answer) if wanted else "Hello!"
+        reply = {"text": said, "model": body["model"] + "-v2"}
         text = json.dumps(reply if right else {"error": "who are you?"}).encode()
         self.send_response(200 if right else 401)
         self.send_header("Content-Length", str(len(text)))

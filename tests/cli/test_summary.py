@@ -220,6 +220,5 @@ def test_a_plan_of_a_model_is_told_with_what_was_not_granted() -> None:
     assert len(lines[at]) <= 174
     assert lines[at + 1] == "  held        quality k: asked 9, held at 4"
     stays = {**plan, "k": {}, "weights": None, "held": [], "rationale": "Fine."}
-    assert "\n  plan        as it is: Fine.\n  fates" in summary_text(
-        with_round(0, plan=stays), RUN
-    )
+    text = summary_text(with_round(0, plan=stays), RUN)
+    assert "\n  plan        as it is: Fine.\n  fates" in text

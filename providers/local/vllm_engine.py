@@ -5,6 +5,7 @@ threads without any loop. So it gets its own, and callers hold futures.
 """
 
 import asyncio
+import atexit
 import gc
 import itertools
 import logging
@@ -106,7 +107,11 @@ class Engine:
         return asyncio.run_coroutine_threadsafe(self._tracked(self._answer(request)), self._loop)
 
     def close(self) -> None:
-        """Drop what is being generated, end the engine's processes and free the memory."""
+        """Drop what is being generated, end the engine's processes and free the memory.
+
+        Called when Python ends where nobody has.
+        """
+        atexit.unregister(self.close)
         asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -214,6 +219,8 @@ class Engine:
             self._end()
             raise ModelError(f"model {self._settings.model!r}: no chat template; use a chat model")
         self._disarming = Disarming(self._tokenizer.all_special_tokens)
+        # After vLLM's own hooks, to run before them: they end the processes under a living engine.
+        atexit.register(self.close)
 
     def _start(self) -> None:
         from vllm.config import StructuredOutputsConfig

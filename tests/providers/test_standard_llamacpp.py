@@ -1,6 +1,7 @@
 """LangChain's standard tests, with the small model that a package carries."""
 
 import importlib.util
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,15 @@ class _Small(InThisProcess):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "smollm2-135m", "context": 512, "threads": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept() -> Iterator[None]:
+    """Hold the engine from the first test to the last, so that it loads once."""
+    holder = LlamaCppChat(**_Small().chat_model_params)
+    holder._lease.open()
+    yield
+    holder.close()
 
 
 class TestUnit(_Small, ChatModelUnitTests):

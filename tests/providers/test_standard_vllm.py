@@ -7,6 +7,7 @@ Those that generate need a model folder, and `-m ""` since they are slow:
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,6 +33,15 @@ class _Small(InThisProcess):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": MODEL or "some/model", "context": 512, "slots": 8, "cache_gib": 0.25}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept() -> Iterator[None]:
+    """Hold the engine from the first test to the last, so that it loads once."""
+    holder = VllmChat(**_Small().chat_model_params)
+    holder._lease.open()
+    yield
+    holder.close()
 
 
 class TestUnit(_Small, ChatModelUnitTests):

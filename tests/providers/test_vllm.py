@@ -8,6 +8,8 @@ Middo itself needn't be installed there: langchain-core, pytest and pytest-async
 import asyncio
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,3 +221,21 @@ def test_a_closed_engine_ends_its_processes_and_opens_again(folder: Path) -> Non
     assert own.invoke("Say hello.", max_tokens=4).text == first
     own.close()
     assert len(engines()) == before
+
+
+def test_an_engine_that_nobody_closes_ends_with_python_in_silence(
+    folder: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from middo.providers.local.vllm import VllmChat\n"
+        "if __name__ == '__main__':\n"
+        f"    model = VllmChat(model={str(folder)!r}, context=64, slots=1, cache_gib=0.25)\n"
+        "    print(model.invoke('hello', max_tokens=1).response_metadata['finish_reason'])\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "length\n")
+    # vLLM's build for CPUs says so before it reads its log level, where Triton is installed.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Triton is installed")]
+    assert said == []

@@ -1,0 +1,166 @@
+"""A proposal is measured once, alone, and held against the round's evidence by its axis."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from middo.agents.prover import Prover
+from middo.agents.reference import Reference
+from middo.core.measures import Ask, Item, Measured
+from middo.core.records import Axis, Message, Proposal, Sample, Verdict
+from middo.signals.complexity import ComplexityModel
+from middo.signals.density import centre_and_normalise
+from middo.signals.proof import Terms
+from middo.signals.quality import Calibration
+from middo.signals.robust import LengthBaseline
+from middo.signals.thresholds import Choice
+from tests.agents.evidence import OFF, RAW, TERMS, calibration, evidence, measured
+
+
+class Recorder:
+    """A score function that returns one measurement and remembers what it was asked."""
+
+    def __init__(self, answer: Measured, delay: float = 0.0) -> None:
+        self.answer = answer
+        self.delay = delay
+        self.asked: list[tuple[Item, frozenset[Ask]]] = []
+        self.active = 0
+        self.most = 0
+
+    def __call__(self, items: Sequence[Item], asks: frozenset[Ask]) -> list[Measured]:
+        self.active += 1
+        self.most = max(self.most, self.active)
+        time.sleep(self.delay)
+        self.active -= 1
+        self.asked += [(item, asks) for item in items]
+        return [self.answer for _ in items]
+
+
+def proposal(axis: Axis, answer: str = "new") -> Proposal:
+    old = (Message("user", "q"), Message("assistant", "old"))
+    new = (Message("user", "q"), Message("assistant", answer))
+    return Proposal(Sample("parent", old, "x:1"), axis, 1, new, adds=axis is Axis.DIVERSITY)
+
+
+async def prove(axis: Axis, answer: Measured, **changes: Any) -> Verdict:
+    return await Prover(Recorder(answer), evidence(**changes)).prove(proposal(axis))
+
+
+async def test_quality_must_rise_and_the_loss_stay_below_the_bound() -> None:
+    good = await prove(Axis.QUALITY, measured(1.2, 0.7))
+    assert (good.name, good.passed) == ("proof.quality", True)
+    assert good.numbers["loss_at_most"] == 1.0 + 2.0 * 0.5 + 0.25
+    assert good.numbers["loss_compared"] == pytest.approx(1.1)
+    assert good.numbers["original_quality"] == 0.3
+    assert not (await prove(Axis.QUALITY, measured(1.2, 0.38))).passed
+    assert not (await prove(Axis.QUALITY, measured(2.4, 0.7))).passed
+    assert (await prove(Axis.QUALITY, measured(2.4, 0.7), shift=0.5)).passed
+
+
+async def test_complexity_must_be_easy_enough_and_not_trivial() -> None:
+    good = await prove(Axis.COMPLEXITY, measured(1.2, 0.6))
+    assert (good.name, good.passed) == ("proof.complexity", True)
+    assert not (await prove(Axis.COMPLEXITY, measured(0.4, 0.6))).passed
+    assert not (await prove(Axis.COMPLEXITY, measured(2.4, 0.6))).passed
+    assert not (await prove(Axis.COMPLEXITY, measured(1.2, 0.45))).passed
+
+
+async def test_a_shorter_answer_is_held_to_the_bound_of_the_one_it_replaces() -> None:
+    baseline = LengthBaseline((15,), (3.0, 1.0), (0.5, 0.5))
+    model = ComplexityModel(baseline, baseline, 0.5, 40)
+    reference = Reference(model, Choice(2.0, 0.1, ()), None, None, 1.0)
+    part = measured(2.4, 0.7, answer_tokens=10)
+    found = await prove(Axis.COMPLEXITY, part, reference=reference)
+    assert found.numbers["loss_at_most"] == 1.0 + 2.0 * 0.5 + 0.25
+    assert not found.passed
+    row = {"quality": 0.3, "answer_tokens": 10, "neighbours": []}
+    found = await prove(Axis.COMPLEXITY, part, reference=reference, signals={"parent": row})
+    assert found.numbers["loss_at_most"] == 3.0 + 2.0 * 0.5 + 0.25
+    assert found.passed
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+async def test_an_answer_of_few_tokens_is_refused_unless_the_original_is_as_short(
+    axis: Axis,
+) -> None:
+    usual: dict[str, Any] = {"embedding": (1.0, 1.0, 0.0)}
+    found = await prove(axis, measured(1.2, 0.9, answer_tokens=7, **usual))
+    assert not found.passed
+    assert found.numbers == {"answer_tokens": 7, "answer_tokens_at_least": 8}
+    row = {"quality": 0.3, "answer_tokens": 7, "neighbours": ["near", "far"]}
+    short = measured(1.2, 0.9, answer_tokens=7, **usual)
+    assert "loss" in (await prove(axis, short, signals={"parent": row})).numbers
+
+
+async def test_the_ceiling_is_the_bound_where_complexity_is_off() -> None:
+    off = Reference(
+        ComplexityModel(None, None, None, 0, "too few"), Choice(4.0, 0.0, ()), None, None, None
+    )
+    found = await prove(Axis.QUALITY, measured(4.9, 0.7), reference=off)
+    assert found.passed
+    assert found.numbers["loss_at_most"] == 5.0
+    assert not (await prove(Axis.QUALITY, measured(5.2, 0.7), reference=off)).passed
+
+
+async def test_a_new_sample_must_make_the_sparse_region_denser() -> None:
+    mean = RAW.mean(axis=0, dtype=np.float64)
+    vectors = centre_and_normalise(RAW, mean)
+    between = tuple(float(x) for x in mean + vectors[0] + 0.6 * vectors[1])
+    found = await prove(Axis.DIVERSITY, measured(1.0, 0.85, embedding=between))
+    assert found.passed
+    expected = centre_and_normalise(np.array([between], np.float32), mean)[0]
+    assert found.numbers["similarity"] == round(float(expected @ vectors[0]), 4)
+    assert found.numbers["nearest"] == round(float((vectors @ expected).max()), 4)
+    before = [float(vectors[i] @ vectors[0]) for i in (1, 2)]
+    assert found.numbers["density"] == pytest.approx(np.mean(before), abs=1e-4)
+    assert found.numbers["density_with"] > found.numbers["density"]
+
+    weak = await prove(Axis.DIVERSITY, measured(1.0, 0.75, embedding=between))
+    assert not weak.passed
+    away = tuple(float(x) for x in mean - vectors[0])
+    assert not (await prove(Axis.DIVERSITY, measured(1.0, 0.85, embedding=away))).passed
+    copy = tuple(float(x) for x in RAW[2])
+    copied = await prove(Axis.DIVERSITY, measured(1.0, 0.85, embedding=copy))
+    assert copied.numbers["nearest"] == 1.0
+    assert not copied.passed
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+async def test_what_can_not_be_measured_is_refused(axis: Axis) -> None:
+    found = await prove(axis, Measured(unscored="too_long"))
+    assert (found.name, found.passed) == (f"proof.{axis}", False)
+    assert found.numbers == {"unscored": "too_long"}
+
+
+@pytest.mark.parametrize(
+    ("axis", "quality", "asks"),
+    [
+        (Axis.QUALITY, calibration(), {"alone"}),
+        (Axis.COMPLEXITY, OFF, set()),
+        (Axis.DIVERSITY, calibration(), {"alone", "embedding"}),
+        (Axis.DIVERSITY, OFF, {"embedding"}),
+    ],
+)
+async def test_only_what_the_proof_reads_is_asked(
+    axis: Axis, quality: Calibration, asks: set[Ask]
+) -> None:
+    score = Recorder(measured(1.0, 0.9, embedding=(1.0, 1.0, 0.0)))
+    terms = TERMS if quality.on else Terms(offset=0.0, loss_floor=0.5)
+    one = proposal(axis)
+    await Prover(score, evidence(calibration=quality, terms=terms)).prove(one)
+    assert score.asked == [(Item(one.id, one.messages), frozenset(asks))]
+
+
+async def test_proposals_are_scored_one_per_pass() -> None:
+    score = Recorder(measured(1.2, 0.7), delay=0.02)
+    prover = Prover(score, evidence())
+    found = await asyncio.gather(
+        *(prover.prove(proposal(Axis.QUALITY, f"new {number}")) for number in range(5))
+    )
+    assert [verdict.passed for verdict in found] == [True] * 5
+    assert score.most == 1
+    assert len(score.asked) == 5

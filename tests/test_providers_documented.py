@@ -8,11 +8,13 @@ import pytest
 from middo.core.config import RunConfig
 from middo.formats.configuration import load_config
 from middo.providers.catalog import ENGINES
+from middo.providers.prices import Price, Prices
 from middo.providers.resolve import code_of, hosts
 from middo.providers.vendors import VENDORS
 
 DOC = (Path(__file__).parents[1] / "docs" / "providers.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
+YAML = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
+BLOCKS = [block for block in YAML if not block.startswith("# prices.yaml")]
 NAMED = {match[1]: block for block in BLOCKS if (match := re.match(r"# provider: (\S+)\n", block))}
 
 
@@ -35,10 +37,18 @@ def test_every_block_loads(number: int, tmp_path: Path) -> None:
     assert config != RunConfig()
 
 
+def test_the_file_of_prices_loads(tmp_path: Path) -> None:
+    (block,) = set(YAML) - set(BLOCKS)
+    path = tmp_path / "prices.yaml"
+    path.write_text(block, encoding="utf-8")
+    role = RunConfig.model_validate({"agents": {"rewriter": {"model": "openai:in-house-7b"}}})
+    assert Prices.load(str(path)).of(role.agents.rewriter) == Price(0.25, 2.0)
+
+
 def test_there_is_one_for_each_kind_of_provider() -> None:
     assert set(NAMED) == {
         *("openai", "anthropic", "ollama", "vllm-server", "vllm-server-with-key"),
-        *("vllm", "llamacpp", "import", "plugin"),
+        *("vllm", "llamacpp", "self", "replay", "import", "plugin"),
     }
 
 
@@ -51,6 +61,7 @@ def test_there_is_one_for_each_kind_of_provider() -> None:
         ("vllm-server", "127.0.0.1:8000"),
         ("vllm-server-with-key", "llm.example.org"),
         ("llamacpp", "this process"),
+        ("self", "this process"),
         ("import", "wherever my_models:rewriter sends them"),
     ],
 )

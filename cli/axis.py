@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..inspection.figures import aligned, count, percent, several
+from ..inspection.histogram import Bin, drawn, histogram
 from ..signals.complexity import SHORTEST_ANSWER
-from .figures import aligned, count, percent, several
-from .histogram import Bin, drawn, histogram
 from .output import clean, labelled, wrapped
 
 Rows = Sequence[Mapping[str, Any]]

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..inspection.figures import DASH, aligned, count, percent, several
 from .axis import INDENT, VIEWS, WIDTH, Rows, View, axis_section, times
-from .figures import DASH, aligned, count, percent, several
 from .output import clean, labelled, shortened, wrapped
 
 Document = Mapping[str, Any]

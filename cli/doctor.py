@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MiddoError
-from .figures import aligned
+from ..inspection.figures import aligned
 from .output import Reply, clean
 
 PACKAGES = (

@@ -6,7 +6,7 @@ from typing import Any
 from ..core.config import RunConfig
 from ..curation.effort import REMOTE_TOKENS, REMOTE_WAIT
 from ..curation.estimate import ACCEPTED, AGAIN, COURSES, REACHES_CRITIC, SEEDS
-from .figures import aligned, duration, several
+from ..inspection.figures import aligned, duration, several
 from .loop import Choice, keep_quiet
 from .output import Reply, clean, wrapped
 

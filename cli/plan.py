@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ..core.config import RunConfig, TeacherConfig
-from .figures import aligned, count, several
+from ..inspection.figures import aligned, count, several
 from .output import clean, shortened
 
 if TYPE_CHECKING:

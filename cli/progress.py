@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..core.progress import Event, Finished, Note, Report, Started
 from ..core.progress import Progress as Step
-from .figures import duration
+from ..inspection.figures import duration
 from .output import clean
 
 QUIET_SECONDS = 10.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.config import RunConfig, TeacherConfig
 from ..formats.configuration import load_config, load_params
-from .figures import aligned, count
+from ..inspection.figures import aligned, count
 from .output import Reply, clean
 from .plan import goes_to
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .figures import DASH, aligned, between, count, duration, loss, several
+from ..inspection.figures import DASH, aligned, between, count, duration, loss, several
 from .output import clean, shortened
 
 Round = Mapping[str, Any]

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ..inspection.figures import DASH, aligned, count
 from ..stores.runs import list_runs, read_run
-from .figures import DASH, aligned, count
 from .output import Reply, clean
 from .summary import status_text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..curation.verdict import verdict
-from .figures import DASH, count, duration, loss, several
+from ..inspection.figures import DASH, count, duration, loss, several
 from .output import clean
 from .rounds import round_steps, round_table, set_aside_line
 

@@ -15,13 +15,18 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MIDDLE = ("prompts", "signals", "checks", "formats", "curation", "providers", "stores", "training")
+MIDDLE = (
+    *("prompts", "signals", "checks", "formats", "curation", "providers", "stores", "training"),
+    "telemetry",
+)
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     **{name: {"core"} for name in MIDDLE},
     "agents": {"core", *MIDDLE},
     "graph": {"core", *MIDDLE, "agents"},
-    "cli": {"core", *MIDDLE, "agents", "graph"},
+    "inspection": {"core", "formats", "signals", "stores"},
+    "viewer": {"core", "inspection", "stores"},
+    "cli": {"core", *MIDDLE, "agents", "graph", "inspection", "viewer"},
 }
 """Folder -> folders that it may import beside itself."""
 
@@ -29,13 +34,17 @@ HOMES = {
     "torch": ("training/", "providers/local/"),
     "chromadb": ("stores/vectors.py",),
     "langgraph": ("graph/",),
+    "opentelemetry": ("telemetry/",),
+    "openinference": ("telemetry/",),
     "sqlite3": ("stores/",),
+    "starlette": ("viewer/",),
+    "uvicorn": ("viewer/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }
 """Third-party package -> the only places that may import it."""
 
-HEAVY = ("torch", "langgraph", "chromadb", "transformers")
+HEAVY = ("torch", "langgraph", "chromadb", "transformers", "starlette", "uvicorn")
 
 
 def modules() -> list[Path]:

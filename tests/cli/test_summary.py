@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from middo.cli.figures import aligned, count, duration, several
 from middo.cli.rounds import axis_lines, round_table
 from middo.cli.summary import status_text, summary_text
 from middo.curation.verdict import verdict
+from middo.inspection.figures import aligned, count, duration, several
 
 from .documents import finished, with_round
 

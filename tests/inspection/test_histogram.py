@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from middo.cli.histogram import MOST_BINS, Bin, drawn, histogram
+from middo.inspection.histogram import MOST_BINS, Bin, drawn, histogram
 
 
 def counts(bins: list[Bin]) -> list[int]:

@@ -1,0 +1,1 @@
+"""What a run folder tells its readers: lives of samples, tables, pictures' data; read-only."""

@@ -1,0 +1,1 @@
+"""The events of a run as OpenTelemetry spans with OpenInference attributes."""

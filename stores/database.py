@@ -183,8 +183,8 @@ def _read_only(path: Path) -> str:
         return address
     if log.exists() and log.stat().st_size:
         raise MiddoError(
-            f"{path}: its last rows are in {log.name}, which can't be read in a folder that can't be"
-            " written; copy the run folder to a place of your own and read it there"
+            f"{path}: its last rows are in {log.name}, which can't be read in a folder that can't"
+            " be written; copy the run folder to a place of your own and read it there"
         )
     return f"{address}&immutable=1"
 

@@ -41,7 +41,7 @@ class TraceRows:
 
         Raises:
             sqlite3.Error: the file can't be written, or a value doesn't fit.
-            TypeError, ValueError, OverflowError: an event holds what JSON or SQLite has no form for.
+            TypeError, ValueError, OverflowError: JSON or SQLite has no form for a value.
         """
         self._learn_keys()
         for event in events:

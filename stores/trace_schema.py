@@ -1,4 +1,4 @@
-"""The tables of `traces.db`, made for people who query them; `docs/traces.md` describes each column.
+"""The tables of `traces.db`, made for people who query them; see `docs/traces.md`.
 
 Long texts (messages, raw answers, parsed values) stand once in `texts` under their hash, however
 many calls hold them. A text that UTF-8 has no form for, one with a lone surrogate, is kept as a

@@ -25,7 +25,7 @@ __all__ = ["TRACES_DB", "TraceReader", "TraceStore", "open_traces"]
 
 TRACES_DB = "traces.db"
 GATHER_SECONDS = 0.2
-"""Events of this time go into one transaction; so long may the last ones be missing after a kill."""
+"""Events of this time go into one transaction, which is what a kill can lose."""
 BATCH = 500
 MAX_WAITING = 20_000
 """Events that wait at most, about 2,000 refined samples of a disk that stands still."""
@@ -173,13 +173,17 @@ class TraceStore:
 
     def _one_by_one(self, batch: Sequence[TraceEvent]) -> None:
         """Write each event on its own: those that can't be kept are lost, no others."""
-        for event in batch:
+        for place, event in enumerate(batch):
             try:
                 self._commit([event])
             except Exception as error:
+                # Where the file itself can't be written, waiting again for each of them is no use.
+                stuck = isinstance(error, sqlite3.OperationalError)
                 with self._changed:
-                    self._lost += 1
+                    self._lost += len(batch) - place if stuck else 1
                 self._tell(f"a record can't be kept ({type(error).__name__}: {error})")
+                if stuck:
+                    return
 
     def _commit(self, batch: Sequence[TraceEvent]) -> None:
         assert self._database is not None

@@ -36,11 +36,13 @@ def goes_to(name: str, model: TeacherConfig) -> str:
 def _traces(config: RunConfig) -> str:
     from ..providers.privacy import traces_host, tracing_wanted
 
+    kept = "traces stay in the run folder" if config.traces.store else "no traces are kept"
     if not config.traces.langsmith:
-        return "traces stay in the run folder"
+        return kept
     if not tracing_wanted():
-        return "traces stay in the run folder: LANGSMITH_TRACING is not true"
-    return f"traces: prompts and answers also go to LangSmith at {clean(traces_host())}"
+        return f"{kept}: LANGSMITH_TRACING is not true"
+    also = "also go" if config.traces.store else "go"
+    return f"traces: prompts and answers {also} to LangSmith at {clean(traces_host())}"
 
 
 def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:

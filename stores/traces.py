@@ -27,8 +27,8 @@ TRACES_DB = "traces.db"
 GATHER_SECONDS = 0.2
 """Events of this time go into one transaction, which is what a kill can lose."""
 BATCH = 500
-MAX_WAITING = 20_000
-"""Events that wait at most, about 2,000 refined samples of a disk that stands still."""
+MAX_WAITING = 100_000
+"""Events that wait at most: about 5,000 refined samples, or 30 MB without the texts of calls."""
 MAX_CHARACTERS = 64_000_000
 """Characters in the texts of waiting calls at most."""
 WAIT_SECONDS = 0.05

@@ -137,6 +137,8 @@ def test_what_a_kill_took_is_told_when_the_run_goes_on(finished: Path, tmp_path:
     database = open_database(folder / "traces.db", TRACE_MIGRATIONS)
     with database.transaction() as connection:
         connection.execute("DELETE FROM calls WHERE id > 5")
+        for table in ("call_messages", "call_answers"):
+            connection.execute(f"DELETE FROM {table} WHERE call_id > 5")
         connection.execute("DELETE FROM settled WHERE rowid % 2")
         connection.execute("DELETE FROM verdicts WHERE round = 0")
     database.close()

@@ -12,7 +12,7 @@ from typing import Any
 from ..agents.critic import Critique, decide
 from ..core.trace import GateNode, Judged, Settled, TraceEvent
 from ..stores.ledger import Ledger, Outcome
-from ..stores.traces import TRACES_DB, TraceStore, open_traces
+from ..stores.traces import TRACES_DB, TraceStore, known_in
 from .deps import Deps
 from .tracing import call_of
 
@@ -23,21 +23,17 @@ def retrace(deps: Deps) -> None:
     """Write what is in the ledger and not in the trace store of a run."""
     for taker in deps.takers:
         if isinstance(taker, TraceStore):
-            for number, event in enumerate(_missing(deps), 1):
+            known = known_in(deps.folder / TRACES_DB)
+            if known is None:
+                return  # the store tells what is wrong with its file when it writes
+            for number, event in enumerate(_missing(deps, *known), 1):
                 taker(event)
                 if number % AT_ONCE == 0:
                     taker.flush()
             taker.flush()
 
 
-def _missing(deps: Deps) -> Iterator[TraceEvent]:
-    calls: set[str] = set()
-    settled: set[tuple[int, str]] = set()
-    reader = open_traces(deps.folder / TRACES_DB)
-    if reader is not None:
-        calls = reader.call_keys()
-        settled = {(event.round, event.sample_id) for event in reader.settled()}
-        reader.close()
+def _missing(deps: Deps, calls: set[str], settled: set[tuple[int, str]]) -> Iterator[TraceEvent]:
     for key in deps.ledger.unit_keys():
         unit = None if key in calls else deps.ledger.unit(key)
         if unit is not None:

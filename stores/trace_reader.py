@@ -1,9 +1,11 @@
 """Read `traces.db`: as the events that were told, while the run goes on or long after."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import MiddoError
 from ..core.trace import Call, Judged, NodeBegan, NodeEnded, Settled
 from .database import Database, read_database
 from .trace_rows import CALL_COLUMNS, text_from
@@ -24,6 +26,24 @@ def open_traces(path: Path) -> "TraceReader | None":
         MiddoError: the file is no trace store, or was written by a newer version.
     """
     return TraceReader(read_database(path, TRACE_MIGRATIONS)) if path.is_file() else None
+
+
+def known_in(path: Path) -> tuple[set[str], set[tuple[int, str]]] | None:
+    """Return which calls are in a trace store, by their keys, and which samples of which rounds.
+
+    Both are empty where there is no file. None: there is one, and it can't be read.
+    """
+    try:
+        reader = open_traces(path)
+        if reader is None:
+            return set(), set()
+        try:
+            settled = {(event.round, event.sample_id) for event in reader.settled()}
+            return reader.call_keys(), settled
+        finally:
+            reader.close()
+    except (MiddoError, sqlite3.Error):
+        return None
 
 
 class TraceReader:
@@ -165,11 +185,11 @@ class TraceReader:
         messages: dict[int, list[list[str]]] = {row[0]: [] for row in rows}
         answers: dict[int, list[str]] = {row[0]: [] for row in rows}
         within = f"WHERE call_id IN ({numbers}) ORDER BY call_id, place"
-        found: list[tuple[Any, ...]] = self._database.query(f"SELECT {_MESSAGES} {within}")
-        for number, role, text in found:
+        sent: list[tuple[Any, ...]] = self._database.query(f"SELECT {_MESSAGES} {within}")
+        for number, role, text in sent:
             messages[number].append([text_from(role), text_from(text)])
-        found = self._database.query(f"SELECT {_ANSWERS} {within}")
-        for number, text in found:
+        answered: list[tuple[Any, ...]] = self._database.query(f"SELECT {_ANSWERS} {within}")
+        for number, text in answered:
             answers[number].append(text_from(text))
         calls = []
         for number, *values, value in rows:

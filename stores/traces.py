@@ -17,11 +17,11 @@ from ..core.errors import MiddoError
 from ..core.redaction import redact
 from ..core.trace import Call, TraceEvent
 from .database import Database, open_database
-from .trace_reader import TraceReader, open_traces
+from .trace_reader import TraceReader, known_in, open_traces
 from .trace_rows import TraceRows
 from .trace_schema import TRACE_MIGRATIONS
 
-__all__ = ["TRACES_DB", "TraceReader", "TraceStore", "open_traces"]
+__all__ = ["TRACES_DB", "TraceReader", "TraceStore", "known_in", "open_traces"]
 
 TRACES_DB = "traces.db"
 GATHER_SECONDS = 0.2
@@ -73,9 +73,8 @@ class TraceStore:
             self._waiting.append(event)
             self._characters += size
             self._taken += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="traces", daemon=True)
-                self._thread.start()
+            if self._thread is None and not self._started():
+                return
             if len(self._waiting) in {1, BATCH}:
                 self._changed.notify_all()
 
@@ -103,6 +102,19 @@ class TraceStore:
             events = "1 event is" if self._lost == 1 else f"{self._lost:,} events are"
             self._note(f"{self._path}: {events} missing from the traces; the data is not affected")
             self._lost = 0
+
+    def _started(self) -> bool:
+        """Start the thread; where the system gives none, no event is taken any more."""
+        thread = threading.Thread(target=self._work, name="traces", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._broken = True
+            self._settle(len(self._waiting), lost=True)
+            self._tell(f"no traces are kept, as no thread can be started ({error})")
+            return False
+        self._thread = thread
+        return True
 
     def _room_for(self, size: int) -> bool:
         """Return whether an event may wait; a full queue is given a moment, once."""

@@ -223,6 +223,7 @@ def test_a_store_that_fails_is_a_note_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "run" / "traces.db").write_bytes(b"something else " * 100)
     events: list[Event] = []
     with opened(tmp_path / "run", events) as deps:
+        retrace(deps)
         deps.trace(NodeBegan("train", 0, 1.0))
     notes = [event.text for event in events if isinstance(event, Note)]
     assert len(notes) == 2

@@ -477,6 +477,22 @@ def test_long_texts_wait_only_up_to_a_bound(
     assert "1 event is missing" in notes.lines[-1]
 
 
+def test_a_system_without_threads_costs_the_traces_and_not_the_run(
+    store: TraceStore, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        store(CALL)
+    store(replace(CALL, key="k1"))
+    store.flush()
+    store.close()
+    assert "no thread can be started (can't start new thread)" in notes.lines[0]
+    assert "2 events are missing" in notes.lines[1]
+
+
 def test_threads_tell_events_at_the_same_time(
     store: TraceStore, read: Callable[[], TraceReader]
 ) -> None:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ..agents.measuring import Measuring
 from ..core.config import RunConfig
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
+from ..core.trace import Trace, untraced
 from ..providers.embedders import Embedder, load_embedder
 from ..providers.prices import Prices
 from ..stores.database import Database, open_database
@@ -29,7 +30,10 @@ from ..training.sources import ModelSource, resolve_model
 from ..training.weights import is_adapter, weights_digest
 from .chats import Chats
 from .spending import Spending
-from .teachers import Teachers, Trainee
+from .teachers import Teachers, Trainee, providers_of
+
+if TYPE_CHECKING:
+    from ..telemetry.export import Exporter
 
 
 def never() -> bool:
@@ -79,6 +83,29 @@ class Deps:
         budget = self.config.budget
         return Spending(
             budget, self.ledger, Prices.load(budget.prices), seconds_used=self.seconds_used
+        )
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Who takes what the run tells about its work."""
+        return untraced if self.spans is None else self.spans
+
+    @cached_property
+    def spans(self) -> "Exporter | None":
+        """The sender of OpenTelemetry spans; None where no endpoint is configured."""
+        traces = self.config.traces
+        if traces.otlp is None:
+            return None
+        from ..telemetry.endpoint import read_headers
+        from ..telemetry.export import open_exporter
+
+        return open_exporter(
+            traces.otlp,
+            self.folder.resolve().name,
+            identity=str(self.facts.get("started", "")),
+            headers=read_headers(traces.otlp_headers_env),
+            providers=providers_of(self.config),
+            note=lambda text: self.report(Note(text)),
         )
 
     @cached_property
@@ -227,7 +254,9 @@ class Deps:
         return str(self.facts.get(f"round.{round}.training")["weights"])
 
     def close(self) -> None:
-        """Release models and files."""
+        """Release models and files; send what is still to be sent."""
+        if self.__dict__.get("spans") is not None:
+            self.spans.close()
         if "chats" in self.__dict__:
             self.chats.close()
         if "shared" in self.__dict__:

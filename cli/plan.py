@@ -45,10 +45,10 @@ def traces_line(config: RunConfig) -> str:
     if traces.langsmith and tracing_wanted():
         places.append(f"to LangSmith at {clean(traces_host())}")
     if places:
-        return f"traces: prompts and answers also go {' and '.join(places)}"
-    if traces.langsmith:
-        return "traces stay in the run folder: LANGSMITH_TRACING is not true"
-    return "traces stay in the run folder"
+        also = "also go" if traces.store else "go"
+        return f"traces: prompts and answers {also} {' and '.join(places)}"
+    kept = "traces stay in the run folder" if traces.store else "no traces are kept"
+    return f"{kept}: LANGSMITH_TRACING is not true" if traces.langsmith else kept
 
 
 def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:

@@ -217,8 +217,11 @@ class BudgetConfig(Section):
 
 
 class TracesConfig(Section):
-    """Where records of the run go besides its own folder: nowhere, unless told."""
+    """What is recorded of a run's work. It goes nowhere but to the run folder, unless told."""
 
+    store: bool = Field(
+        True, description="keep every LLM call, verdict and node in `traces.db`, without keys"
+    )
     langsmith: bool = Field(
         False, description="let LangSmith's environment variables send LLM calls there"
     )

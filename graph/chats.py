@@ -14,20 +14,27 @@ from ..core.config import RunConfig
 from ..core.errors import ProviderError
 from ..core.ids import content_hash
 from ..core.redaction import without_keys
+from ..core.trace import Trace, untraced
 from ..providers.structured import NoAnswer, Reply, json_schema
 from ..stores.ledger import Ledger, Unit
 from .sources import Case, Live, Source, joined
 from .spending import Spending
 from .teachers import Teachers
+from .tracing import call_of
 
 
 class Chats:
     """The chats of a run: what its roles may ask, and what that may cost."""
 
     def __init__(
-        self, config: RunConfig, ledger: Ledger, spending: Spending, teachers: Teachers
+        self,
+        config: RunConfig,
+        ledger: Ledger,
+        spending: Spending,
+        teachers: Teachers,
+        trace: Trace = untraced,
     ) -> None:
-        """Bind the run's configuration to its ledger, caps and models."""
+        """Bind the run's configuration to its ledger, caps and models; `trace` hears every call."""
         # Looked up at every call: what doesn't change is computed once.
         self._chains = {name: role.chain for name, role in config.agents.roles.items()}
         self._identities: dict[tuple[str, int], str] = {}
@@ -35,6 +42,7 @@ class Chats:
         self._teachers = teachers
         self.ledger = ledger
         self.spending = spending
+        self.trace = trace
 
     def chat(self, case: Case) -> "LedgerChat":
         """Return the chat of one role for one piece of work."""
@@ -85,6 +93,8 @@ class LedgerChat:
         unit = chats.ledger.unit(key)
         if unit is None:
             unit = await self._ask(key, prompt, schema, attempt)
+        # Also where the ledger answered: a kill may have come between its record and the trace.
+        chats.trace(call_of(unit))
         if unit.value is None:
             raise AnswerFailed(unit.error or "no answer")
         return schema.model_validate(unit.value)

@@ -5,7 +5,7 @@ Nothing is opened at import. Heavy parts (trainee, embedder, chat models) are lo
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..agents.measuring import Measuring
 from ..core.config import RunConfig
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
-from ..core.trace import Trace, untraced
+from ..core.trace import Trace
 from ..providers.embedders import Embedder, load_embedder
 from ..providers.prices import Prices
 from ..stores.database import Database, open_database
@@ -31,6 +31,7 @@ from ..training.weights import is_adapter, weights_digest
 from .chats import Chats
 from .spending import Spending
 from .teachers import Teachers, Trainee, providers_of
+from .tracing import Taker, open_takers, told
 
 if TYPE_CHECKING:
     from ..telemetry.export import Exporter
@@ -75,7 +76,18 @@ class Deps:
     @cached_property
     def chats(self) -> Chats:
         """What the agents ask."""
-        return Chats(self.config, self.ledger, self.spending, self.teachers)
+        return Chats(self.config, self.ledger, self.spending, self.teachers, self.trace)
+
+    @cached_property
+    def takers(self) -> tuple[Taker, ...]:
+        """Who is told what the run does."""
+        kept = open_takers(self.folder, self.config.traces, lambda text: self.report(Note(text)))
+        return kept if self.spans is None else (*kept, self.spans)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Tells all takers an event."""
+        return told(self.takers)
 
     @cached_property
     def spending(self) -> Spending:
@@ -84,11 +96,6 @@ class Deps:
         return Spending(
             budget, self.ledger, Prices.load(budget.prices), seconds_used=self.seconds_used
         )
-
-    @cached_property
-    def trace(self) -> Trace:
-        """Who takes what the run tells about its work."""
-        return untraced if self.spans is None else self.spans
 
     @cached_property
     def spans(self) -> "Exporter | None":
@@ -254,14 +261,15 @@ class Deps:
         return str(self.facts.get(f"round.{round}.training")["weights"])
 
     def close(self) -> None:
-        """Release models and files; send what is still to be sent."""
-        if self.__dict__.get("spans") is not None:
-            self.spans.close()
-        if "chats" in self.__dict__:
-            self.chats.close()
-        if "shared" in self.__dict__:
-            self.shared.close()
-        self.database.close()
+        """Release models, then files; takers end when nobody is left who could tell them more."""
+        with ExitStack() as last_first:
+            last_first.callback(self.database.close)
+            if "takers" in self.__dict__:
+                for taker in self.takers:
+                    last_first.callback(taker.close)
+            for name in ("shared", "chats"):
+                if name in self.__dict__:
+                    last_first.callback(getattr(self, name).close)
 
 
 class BaseThenTuned:

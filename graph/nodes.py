@@ -6,11 +6,15 @@ the ledger and the scores, and decides nothing by the clock or by which task end
 
 import asyncio
 import time
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
-from ..core.errors import Interrupted
+from langgraph.errors import GraphBubbleUp
+
+from ..core.errors import BudgetReached, Interrupted
 from ..core.progress import Finished, Started
+from ..core.trace import NodeBegan, NodeEnded
 from .deps import Deps
 from .diagnosing import diagnose_round
 from .document import write_document
@@ -77,12 +81,37 @@ class Nodes:
         if name != "finalize":  # what the time was spent on is exported, at least
             deps.spending.check_time()
         deps.report(Started(name, number))
-        begun = time.monotonic()
-        update, summary = await work()
-        seconds = round(time.monotonic() - begun, 1)
+        began, begun = time.time(), time.monotonic()
+        deps.trace(NodeBegan(name, number, began))
+        try:
+            update, summary = await work()
+            seconds = self._keep_time(name, number, time.monotonic() - begun)
+        except BaseException as error:
+            took, ending = time.monotonic() - begun, _ending(error)
+            deps.trace(NodeEnded(name, number, began, round(took, 3), ending, _said(error)))
+            raise
+        took = time.monotonic() - begun
+        deps.trace(NodeEnded(name, number, began, round(took, 3), "done", summary))
+        deps.report(Finished(name, number, seconds, summary))
+        return update
+
+    def _keep_time(self, name: str, number: int, took: float) -> float:
+        """Add to a node's time, refresh `run.json`, and return the seconds that it took."""
+        deps, seconds = self._deps, round(took, 1)
         times = deps.facts.get(f"round.{number}.times", {})
         deps.facts.put(f"round.{number}.times", {**times, name: times.get(name, 0.0) + seconds})
         deps.keep_seconds()
         write_document(deps, "running")
-        deps.report(Finished(name, number, seconds, summary))
-        return update
+        return seconds
+
+
+def _ending(error: BaseException) -> Literal["stopped", "failed"]:
+    """Say whether a node was stopped, on a cap, a signal or a pause, or has failed."""
+    stops = (BudgetReached, Interrupted, KeyboardInterrupt, CancelledError, GraphBubbleUp)
+    return "stopped" if isinstance(error, stops) else "failed"
+
+
+def _said(error: BaseException) -> str:
+    """Return what ended a node, in one line."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -6,7 +6,8 @@ its repetition free.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -24,13 +25,14 @@ from ..checks.context import CheckContext
 from ..checks.suite import cheap_checks, embedded_checks, excusable, passed
 from ..core.chat import AnswerFailed
 from ..core.records import Axis, Proposal, Sample, Verdict, message_from
+from ..core.trace import GateNode, Judged, Trace, untraced
 from .routes import after_rewrite, after_verdict
 from .state import RefineState
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One flagged sample with everything that its refinement uses."""
+    """One flagged sample with everything that its refinement uses; `trace` hears its verdicts."""
 
     sample: Sample
     axis: Axis
@@ -40,6 +42,8 @@ class Case:
     critic: Critic
     checks: CheckContext
     prover: Prover
+    round: int = 0
+    trace: Trace = untraced
 
 
 Node = Callable[[RefineState, Runtime[Case]], Awaitable[dict[str, Any]]]
@@ -137,6 +141,7 @@ async def _checks(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
     shown = (*case.checks.instructions, *state["remarks"])
     context = replace(case.checks, instructions=shown)
     verdicts = await _checked(_proposal(state, case), context)
+    _tell(case, state, "checks", verdicts)
     row = {**state["row"], "checks": [verdict.as_dict() for verdict in verdicts]}
     refused = [verdict for verdict in verdicts if not verdict.passed]
     if excusable(case.axis, refused):
@@ -157,12 +162,14 @@ async def _critique(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any
         return {"row": row, "tried": [*state["tried"], row], "fate": "failed",
                 "reason": row["reason"]}  # fmt: skip
     verdict = decide(critique)
+    _tell(case, state, "critique", [verdict])
     row = {**row, "critique": {**critique.model_dump(mode="json"), "passed": verdict.passed}}
     refused = [] if verdict.passed else [verdict]
     if words and not refused:
         # A detail may be gone only if the critic names it as dropped on purpose.
         context = replace(case.checks, dropped=tuple(critique.dropped))
         verdicts = await _checked(proposal, context)
+        _tell(case, state, "critique", verdicts)
         row["checks"] = [verdict.as_dict() for verdict in verdicts]
         refused = [] if passed(verdicts) else [v for v in verdicts if not v.passed]
     return {"row": row} if not refused else _refused(state, case, row, refused)
@@ -171,6 +178,7 @@ async def _critique(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any
 async def _proof(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]:
     case = runtime.context
     verdict = await case.prover.prove(_proposal(state, case))
+    _tell(case, state, "proof", [verdict])
     row = {**state["row"], "proof": verdict.as_dict()}
     if not verdict.passed:
         return _refused(state, case, row, [verdict])
@@ -187,6 +195,18 @@ async def _checked(proposal: Proposal, context: CheckContext) -> list[Verdict]:
     if passed(verdicts):
         verdicts += await asyncio.to_thread(embedded_checks, proposal, context)
     return verdicts
+
+
+def _tell(case: Case, state: RefineState, node: GateNode, verdicts: Iterable[Verdict]) -> None:
+    """Trace what gates said of the proposal under way."""
+    row, now = state["row"], time.time()
+    for said in verdicts:
+        case.trace(
+            Judged(
+                *(case.round, case.sample.id, row["attempt"], row["id"], node),
+                *(said.name, said.passed, said.numbers, said.reason, now),
+            )
+        )
 
 
 def _refused(

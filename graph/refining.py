@@ -7,6 +7,7 @@ depends on which sample ends first: outcomes are read back in order of id.
 import asyncio
 import gc
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from ..checks.words import normalise
 from ..core.errors import Interrupted
 from ..core.progress import Progress
 from ..core.records import Fate, Sample
+from ..core.trace import Settled
 from ..curation.plan import Plan, Task, plan_from
 from ..prompts.loader import examples
 from ..signals.density import centre_and_normalise, mean_vector
@@ -45,10 +47,13 @@ async def refine_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], st
     number, source = state["round"], state["source_round"]
     diagnosis = read_diagnosis(deps, number)
     plan = plan_from(diagnosis["plan"], flags_of(diagnosis))
-    deps.ledger.add_outcomes(
+    deferred = [
         Outcome(number, task.sample_id, task.axis, "deferred", BEYOND_BUDGET, [])
         for task in plan.deferred
-    )
+    ]
+    deps.ledger.add_outcomes(deferred)
+    for outcome in deferred:
+        deps.trace(_settled(outcome, time.time()))
     done = deps.ledger.fates(number)
     todo = [task for task in plan.selected if task.sample_id not in done]
     if todo:
@@ -136,6 +141,7 @@ class _Work:
 
     async def _one(self, task: Task, sample: Sample, neighbours: tuple[str, ...]) -> None:
         deps, checks = self._deps, self._deps.config.checks
+        began, begun = time.time(), time.monotonic()
         case = Case(
             sample=sample,
             axis=task.axis,
@@ -154,6 +160,8 @@ class _Work:
                 instructions=examples(),
             ),
             prover=self._prover,
+            round=self._number,
+            trace=deps.trace,
         )
         final = await refine(self._graph, case)
         outcome = Outcome(
@@ -165,6 +173,15 @@ class _Work:
             final["tried"],
         )
         await deps.ledger.add_outcome(outcome)
+        took = round(time.monotonic() - begun, 3)
+        deps.trace(_settled(outcome, began, took))
+
+
+def _settled(outcome: Outcome, began: float, seconds: float = 0.0) -> Settled:
+    return Settled(
+        *(outcome.round, outcome.sample_id, str(outcome.axis), outcome.fate, outcome.reason),
+        *(len(outcome.proposals), began, seconds),
+    )
 
 
 def _spent_so_far(spent: Spent) -> str:

@@ -1,16 +1,23 @@
-"""The run's SQLite file: how it is opened, and its numbered migrations.
+"""A run's SQLite files: how they are opened, and the numbered migrations of `ledger.db`.
 
-`ledger.db` has one writer, the process that owns the run folder. WAL with `synchronous=FULL`: a
-committed row survives the loss of power. Readers (status, viewer) open it read-only.
+Each has one writer, the process that owns the run folder. The ledger is written in WAL with
+`synchronous=FULL`: a committed row survives the loss of power. Readers (status, viewer) open the
+files read-only.
 """
 
+import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from ..core.errors import MiddoError
+
+Migration = Callable[[sqlite3.Connection], None]
+
+BUSY_SECONDS = 30.0
 
 
 def _m001_facts(connection: sqlite3.Connection) -> None:
@@ -65,7 +72,7 @@ def _m005_sources_and_prices(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
+MIGRATIONS: list[Migration] = [
     _m001_facts,
     _m002_units,
     _m003_outcomes,
@@ -121,36 +128,71 @@ class Database:
             self._connection.close()
 
 
-def open_database(path: Path) -> Database:
+def open_database(
+    path: Path,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    *,
+    synchronous: Literal["FULL", "NORMAL"] = "FULL",
+    busy_seconds: float = BUSY_SECONDS,
+) -> Database:
     """Open a run's database for writing and bring its tables up to date.
+
+    Args:
+        path: the file; it is made where it does not exist.
+        migrations: what makes the tables, the ledger's by default; the n-th leads to schema n.
+        synchronous: `NORMAL` may lose the last rows with the power, never the file.
+        busy_seconds: how long a write waits for another process that holds the file.
 
     Raises:
         MiddoError: the file was written by a newer version, or is no database.
     """
-    with _connected(path, str(path), "is the folder writable?") as connection:
+    with _connected(path, str(path), "is the folder writable?", busy_seconds) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        _migrate(connection, path)
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        _migrate(connection, path, migrations)
     with _connected(path, str(path), "is the folder writable?") as reader:
         reader.execute("PRAGMA query_only=ON")
     return Database(connection, reader)
 
 
-def read_database(path: Path) -> Database:
-    """Open a run's database read-only.
+def read_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
+    """Open a run's database read-only, also where its folder can't be written.
 
     Raises:
         MiddoError: the file does not exist, is no database, or was written by a newer version.
     """
-    # An address, not the bare path: a "?" or "#" in a folder's name would end the path.
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    with _connected(path, address, "is it a run folder?") as connection:
-        _schema(connection, path)
+    with _connected(path, _read_only(path), "is it a run folder?") as connection:
+        _schema(connection, path, migrations)
     return Database(connection)
 
 
+def _read_only(path: Path) -> str:
+    """Return the address that reads a file without changing it.
+
+    SQLite reads a WAL file through an index beside it, which it makes where it is missing. Where it
+    can't, the file must be taken as one that nobody writes; what still lies in a log would then be
+    missing without a word.
+
+    Raises:
+        MiddoError: the last rows are in a log that can't be read here.
+    """
+    # An address, not the bare path: a "?" or "#" in a folder's name would end the path.
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    if index.exists() or os.access(path.parent, os.W_OK):
+        return address
+    if log.exists() and log.stat().st_size:
+        raise MiddoError(
+            f"{path}: its last rows are in {log.name}, which can't be read in a folder that can't"
+            " be written; copy the run folder to a place of your own and read it there"
+        )
+    return f"{address}&immutable=1"
+
+
 @contextmanager
-def _connected(path: Path, address: str, question: str) -> Iterator[sqlite3.Connection]:
+def _connected(
+    path: Path, address: str, question: str, busy_seconds: float = BUSY_SECONDS
+) -> Iterator[sqlite3.Connection]:
     """Open a connection and set it up; it is closed again where that fails.
 
     Raises:
@@ -162,7 +204,7 @@ def _connected(path: Path, address: str, question: str) -> Iterator[sqlite3.Conn
             uri=address.startswith("file:"),
             isolation_level=None,
             check_same_thread=False,
-            timeout=30,
+            timeout=busy_seconds,
         )
     except sqlite3.OperationalError as error:
         raise MiddoError(f"{path}: can't be opened ({error}); {question}") from error
@@ -176,20 +218,20 @@ def _connected(path: Path, address: str, question: str) -> Iterator[sqlite3.Conn
         raise
 
 
-def _schema(connection: sqlite3.Connection, path: Path) -> int:
+def _schema(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    if version > len(migrations):
         raise MiddoError(f"{path}: written by a newer Middo (schema {version}); upgrade Middo")
     return version
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _schema(connection, path) == len(MIGRATIONS):
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    if _schema(connection, path, migrations) == len(migrations):
         return
     # The version is read again once nobody else can be changing it.
     connection.execute("BEGIN IMMEDIATE")
-    version = _schema(connection, path)
-    for migration in MIGRATIONS[version:]:
+    version = _schema(connection, path, migrations)
+    for migration in migrations[version:]:
         migration(connection)
-    connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+    connection.execute(f"PRAGMA user_version={len(migrations)}")
     connection.execute("COMMIT")

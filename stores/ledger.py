@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.ids import canonical_json
@@ -23,12 +23,12 @@ _COLUMNS = (
     *("key", "role", "round", "sample_id", "axis", "axes", "attempt", "source", "model"),
     *("prompt", "prompt_version", "prompt_hash", "messages", "status", "value", "raw", "error"),
     *("prompt_tokens", "completion_tokens", "usd", "held_tokens", "held_usd", "seconds"),
+    "created",
 )
 _JSON = frozenset({"messages", "value", "raw"})
 _UNITS = f"SELECT {', '.join(_COLUMNS)} FROM units"
 _ADD_UNIT = (
-    f"INSERT OR IGNORE INTO units ({', '.join(_COLUMNS)}, created)"
-    f" VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+    f"INSERT OR IGNORE INTO units ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
 _ADD_OUTCOME = "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -51,6 +51,7 @@ class Unit:
         held_tokens: what counts against `budget.max_tokens`: as measured, else by length.
         held_usd: what counts against `budget.max_usd`, in the same way.
         seconds: wall-clock time of the call.
+        created: when the result was there, in seconds since the epoch.
     """
 
     key: str
@@ -76,6 +77,7 @@ class Unit:
     held_tokens: int
     held_usd: float
     seconds: float
+    created: float = field(default_factory=time.time, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Ledger:
         """
         if self._spent is None:
             self._begin()
-        row = (*(_stored(name, getattr(unit, name)) for name in _COLUMNS), time.time())
+        row = tuple(_stored(name, getattr(unit, name)) for name in _COLUMNS)
         try:
             added = await self._commits.write(_ADD_UNIT, row)
         except asyncio.CancelledError:

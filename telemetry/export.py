@@ -31,11 +31,12 @@ from .. import __version__
 from ..core.ids import content_hash
 from ..core.redaction import redact
 from ..core.trace import TraceEvent
+from .attributes import Value
 from .endpoint import endpoint_host
 from .gathering import Gathering, Tree
 from .redacting import RedactingExporter
 from .sending import OtlpSender
-from .spans import Span, Value
+from .spans import Span
 
 PROJECT = "middo"
 

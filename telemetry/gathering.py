@@ -112,7 +112,7 @@ class Gathering:
     def _planned(self, number: int, *, whole: bool) -> Iterator[Tree]:
         calls = self._plans.pop(number, [])
         if calls:
-            yield Tree(("plan", str(number)), plan_span(calls, self._providers), whole)
+            yield Tree(("plan", str(number)), plan_span(calls, self._providers, whole=whole), whole)
 
     def _session(self, moment: float) -> _Loop:
         if self._loop is None:

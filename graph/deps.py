@@ -255,8 +255,9 @@ class Deps:
 
     def close(self) -> None:
         """Release models and files; send what is still to be sent."""
-        if self.__dict__.get("spans") is not None:
-            self.spans.close()
+        spans: Exporter | None = self.__dict__.get("spans")
+        if spans is not None:
+            spans.close()
         if "chats" in self.__dict__:
             self.chats.close()
         if "shared" in self.__dict__:

@@ -259,12 +259,6 @@ class TracesConfig(Section):
             raise ValueError("give the name of an environment variable, not its value")
         return name
 
-    @model_validator(mode="after")
-    def _headers_have_a_place(self) -> "TracesConfig":
-        if self.otlp_headers_env is not None and self.otlp is None:
-            raise ValueError("otlp_headers_env is for the endpoint that `otlp` names; set that too")
-        return self
-
 
 class RunConfig(Section):
     """Everything that a run depends on."""

@@ -44,7 +44,7 @@ QUEUE = 8192
 """Spans that wait to be sent; while the endpoint is down, what comes on top is lost."""
 
 BATCH = 128
-DELAY = 2000.0
+DELAY = 1000.0
 """Milliseconds between two messages, where there is something to send."""
 
 CLOSING = 10.0
@@ -163,7 +163,7 @@ class Exporter:
                 self._tell(f"the last spans were not sent ({_in_words(error)})")
         if self._sender is not None:
             self._sender.finish_within(CLOSING)
-        self._processor.shutdown()
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
         waiting = self._ended - self._gate.handled
         lost = self._dropped + waiting + (self._sender.lost if self._sender else 0)
         if lost:

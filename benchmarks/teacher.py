@@ -18,6 +18,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from middo.providers.ladder import Mooring
+
 FRAME = "Another side of the same subject would help me here. "
 """What a new prompt puts before the rare one that inspired it."""
 
@@ -80,6 +82,8 @@ def _tokens(messages: Sequence[BaseMessage]) -> int:
 
 def _answer(messages: Sequence[BaseMessage], schema: dict[str, Any]) -> dict[str, Any]:
     wanted = schema["properties"]
+    if wanted.keys() == Mooring.model_fields.keys():  # how the model takes a schema is found out
+        return {"harbour_name": "Lisbon", "boats_counted": 7}
     asked = messages[-1].text
     texts = [text for _, text in _FENCED.findall(asked)]
     again = asked.startswith(_AGAIN)

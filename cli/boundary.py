@@ -18,7 +18,7 @@ import typer
 
 from ..core.errors import MiddoError
 from ..core.redaction import redact
-from .output import Reply, Task, clean, stdout_reserved, write
+from .output import Reply, Task, clean, stdout_reserved, write, write_lines
 
 INTERRUPTED = 130
 # Click's ClickException, which typer does not export under a name of its own.
@@ -50,7 +50,16 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
         return parsed if isinstance(parsed, int) else 0
     with stdout_reserved():
         reply = _perform(parsed)
-    return write(reply, as_json=as_json)
+    if reply.lines is None:
+        return write(reply, as_json=as_json)
+    lines = reply.lines
+
+    def printed() -> Reply:
+        write_lines(lines)
+        return reply
+
+    # What ends the lines early is one line on stderr, never a document among them.
+    return write(_perform(printed), as_json=False)
 
 
 def _refused(error: Any) -> Reply:

@@ -52,6 +52,14 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class Agent(StrEnum):
+    """Agents that ask LLMs."""
+
+    rewriter = "rewriter"
+    critic = "critic"
+    diagnostician = "diagnostician"
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
     sys.exit(carry_out(sys.argv[1:], parse))
@@ -131,6 +139,33 @@ def list_(
     from . import runs
 
     return partial(runs.overview, root)
+
+
+@app.command()
+def trace(
+    folder: RunFolder,
+    agent: Annotated[Agent | None, typer.Option(help="Only calls of this agent.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only calls for this sample; a prefix is fine.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only calls without an answer.")] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="The 20 slowest, the slowest first.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with new calls until the run ends.")
+    ] = False,
+    as_json: Json = False,
+) -> Task:
+    """List the LLM calls of a run: who asked what of which model, and what came of it."""
+    from . import trace as page
+
+    if slow and follow:
+        raise typer.BadParameter("--slow needs all calls and --follow has them one by one: use one")
+    wanted = page.Wanted(sample, None if agent is None else agent.value, failed)
+    if follow:
+        return partial(page.follow, folder, wanted, as_json=as_json)
+    return partial(page.show, folder, wanted, slow=slow)
 
 
 @app.command()

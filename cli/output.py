@@ -32,12 +32,15 @@ class Reply:
         text: what is printed otherwise.
         exit_code: the exit code of the process.
         error: one line for stderr, or None.
+        lines: printed one by one as they come, with and without `--json`, in place of document
+            and text; None where the answer is known at once.
     """
 
     document: Any
     text: str
     exit_code: int = 0
     error: str | None = None
+    lines: Iterator[str] | None = None
 
 
 Task = Callable[[], Reply]
@@ -93,13 +96,23 @@ def write(reply: Reply, *, as_json: bool) -> int:
     return reply.exit_code
 
 
-def _print(text: str) -> None:
+def write_lines(lines: Iterator[str]) -> None:
+    """Print lines as they come, as long as somebody reads them."""
+    for line in lines:
+        if not _print(line):
+            return
+
+
+def _print(text: str) -> bool:
+    """Print to stdout; False where its reader (`head`) has gone."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
         print(text.encode(encoding, "replace").decode(encoding), flush=True)
+        return True
     except BrokenPipeError:
-        # The reader (`head`) has gone; keep Python from complaining again at exit.
+        # Keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
 
 
 @contextmanager

@@ -143,6 +143,10 @@ async def _work(deps: Any) -> None:
     async with opened_graph(deps) as (graph, thread):
         begun = (await graph.aget_state(thread)).values
         start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
+        if begun:
+            from .retracing import retrace
+
+            await asyncio.to_thread(retrace, deps)
         await graph.ainvoke(start, thread, durability="sync")
 
 

@@ -205,6 +205,20 @@ class Ledger:
         """Return all finished units in the order in which they were written."""
         return [_unit(row) for row in self._database.query(f"{_UNITS} ORDER BY rowid")]
 
+    def unit_keys(self) -> list[str]:
+        """Return the keys of all finished units in the order in which they were written."""
+        return [str(key) for (key,) in self._database.query("SELECT key FROM units ORDER BY rowid")]
+
+    def worked(self, round: int, sample_id: str) -> tuple[float, float] | None:
+        """Return when a sample's first call in a round began and its last one ended."""
+        rows: list[Any] = self._database.query(
+            "SELECT min(created - seconds), max(created) FROM units"
+            " WHERE round = ? AND sample_id = ?",
+            *(round, sample_id),
+        )
+        began, ended = rows[0]
+        return None if began is None else (began, ended)
+
     def outcomes(self, round: int) -> list[Outcome]:
         """Return a round's outcomes in order of sample id."""
         rows = self._database.query(

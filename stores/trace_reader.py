@@ -96,6 +96,22 @@ class TraceReader:
             found += self._in_full(rows[start : start + AT_ONCE])
         return found
 
+    def newest(self) -> int:
+        """Return the number of the last call; 0 where there is none."""
+        ((number,),) = self._database.query("SELECT coalesce(max(id), 0) FROM calls")
+        return int(str(number))
+
+    def call_keys(self) -> set[str]:
+        """Return the ledger's keys of all calls."""
+        return {str(key) for (key,) in self._database.query("SELECT key FROM calls")}
+
+    def sample_ids(self) -> list[str]:
+        """Return the samples that calls were made for, in order of id."""
+        rows = self._database.query(
+            "SELECT DISTINCT sample_id FROM calls WHERE sample_id != '' ORDER BY sample_id"
+        )
+        return [text_from(row[0]) for row in rows]
+
     def judged(self, round: int | None = None, sample_id: str | None = None) -> list[Judged]:
         """Return what the gates said, in the order in which they said it."""
         rows: list[tuple[Any, ...]] = self._database.query(

@@ -49,11 +49,11 @@ _EVENTS = (
         seconds REAL NOT NULL, PRIMARY KEY (round, sample_id))""",
     """CREATE VIEW calls_in_full AS
         SELECT calls.*,
-            (SELECT group_concat(part, char(10, 10)) FROM (
+            (SELECT group_concat(part, '\n\n') FROM (
                 SELECT '[' || role || '] ' || text AS part
                 FROM call_messages JOIN texts ON hash = text_hash
                 WHERE call_id = calls.id ORDER BY place)) AS messages,
-            (SELECT group_concat(text, char(10, 10)) FROM (
+            (SELECT group_concat(text, '\n\n') FROM (
                 SELECT text FROM call_answers JOIN texts ON hash = text_hash
                 WHERE call_id = calls.id ORDER BY place)) AS raw,
             (SELECT text FROM texts WHERE hash = value_hash) AS value

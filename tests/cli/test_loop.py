@@ -149,6 +149,14 @@ def test_fallbacks_and_the_diagnostician_are_among_those_who_get_texts() -> None
     assert len(lines) == 4
 
 
+def test_the_heading_says_that_no_traces_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig.model_validate({"traces": {"store": False}})
+    assert hosts_lines(config)[-1] == "no traces are kept"
+    sent = RunConfig.model_validate({"traces": {"store": False, "langsmith": True}})
+    monkeypatch.delenv("LANGSMITH_TRACING", raising=False)
+    assert hosts_lines(sent)[-1] == "no traces are kept: LANGSMITH_TRACING is not true"
+
+
 def test_the_heading_says_where_traces_go(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunConfig.model_validate({"traces": {"langsmith": True}})
     for name in ("LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING"):

@@ -1,7 +1,17 @@
+import re
+
 import pytest
 
 from middo.core import redaction
-from middo.core.redaction import holds_key, known_keys, looks_like_key, redact, watch, without_keys
+from middo.core.redaction import (
+    holds_key,
+    known_keys,
+    looks_like_key,
+    redact,
+    redactor,
+    watch,
+    without_keys,
+)
 from middo.providers.vendors import VENDORS
 
 KEY = "own-canary-1234567890"
@@ -65,6 +75,16 @@ SHAPED = [
     "AKIAIOSFODNN7EXAMPLE",
     "lsv2_pt_0123456789abcdef0123456789abcdef_0123456789",
     "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2lnbmF0dXJlLXRleHQ",
+    *(f"{start}-abcdefgh12345678abcd" for start in ("pk", "rk", "glpat", "xai", "pplx", "nvapi")),
+    *(f"{start}_live_abcdefgh12345678" for start in ("sk", "pk", "rk")),
+    "rk_test_abcdefgh12345678",
+    "ya29.abcdefghijklmnopqrstuv",
+    *(f"gh{kind}_0123456789abcdefghijABCDEF" for kind in "ousr"),
+    "github_pat_0123456789abcdefghijABCDEF",
+    "ASIAIOSFODNN7EXAMPLE",
+    "lsv2_sk_0123456789abcdef0123456789abcdef_0123456789",
+    *(f"xox{kind}-0123456789-abcdef" for kind in "abprs"),
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEexample\n-----END RSA PRIVATE KEY-----",
 ]
 
 
@@ -85,6 +105,11 @@ def test_what_has_the_form_of_a_key_goes_from_errors_and_stays_in_answers(key: s
             "GET https://[redacted]@host/v1?api_key=[redacted]",
         ),
         ('{"client_secret": "abc123def"}', '{"client_secret": "[redacted]"}'),
+        ("API-Key=abc123def", "API-Key=[redacted]"),
+        ("BEARER abcdefgh99", "BEARER [redacted]"),
+        # Letters that are s and k without case, and that lower case leaves as they are.
+        ("pa\u017f\u017fword: abc123def", "pa\u017f\u017fword: [redacted]"),
+        ("api_\u212aey=abc123def", "api_\u212aey=[redacted]"),
     ],
 )
 def test_credentials_go_from_errors(said: str, left: str) -> None:
@@ -103,3 +128,16 @@ def test_credentials_go_from_errors(said: str, left: str) -> None:
 )
 def test_plain_errors_stay_as_they_are(line: str) -> None:
     assert redact(line) == line
+
+
+def test_every_form_of_a_key_is_tried() -> None:
+    for shape in redaction._SHAPES:
+        assert any(re.search(shape, key) for key in SHAPED), shape
+
+
+def test_many_texts_are_redacted_as_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", KEY)
+    texts = [f"a {KEY}", *SHAPED, "Authorization: Bearer abcdefgh99", "https://me:pw@host", "plain"]
+    redact_now = redactor()
+    assert [redact_now(text) for text in texts] == [redact(text) for text in texts]
+    assert redact_now(f"a {KEY}") == "a [redacted]"

@@ -12,6 +12,7 @@ from middo.core.chat import AnswerFailed, Prompt
 from middo.core.config import RunConfig
 from middo.core.errors import BudgetReached, ProviderError
 from middo.core.records import Axis
+from middo.core.trace import Call, TraceEvent
 from middo.graph.chats import Chats, LedgerChat
 from middo.graph.sources import Case
 from middo.graph.spending import Spending
@@ -101,6 +102,30 @@ async def test_the_record_says_who_asked_what_and_what_it_took(database: Databas
     assert (unit.status, unit.value, unit.error) == ("answered", {"city": "Paris"}, None)
     assert unit.raw == ['{"city": "Paris"}']
     assert (unit.prompt_tokens, unit.completion_tokens) == (5, 2)
+
+
+async def test_every_answer_is_told_wherever_it_comes_from(tmp_path: Path) -> None:
+    script({"city": "Paris"}, "no JSON", "none again", model_name="some-model")
+    told: list[TraceEvent] = []
+    for _ in range(2):  # the second one is another process, which the ledger answers
+        database = open_database(tmp_path / "ledger.db")
+        asked = chats(database)
+        asked.trace = told.append
+        await asked.chat(CASE)(prompt(), City, attempt=1)
+        with pytest.raises(AnswerFailed):
+            await asked.chat(CASE)(prompt(), City, attempt=2)
+        database.close()
+    first, second, *again = told
+    assert isinstance(first, Call)
+    assert isinstance(second, Call)
+    assert (first.status, first.value, first.model) == ("answered", {"city": "Paris"}, "some-model")
+    assert first.messages == [["system", "Be brief."], ["user", "Name a city."]]
+    assert (first.agent, first.round, first.sample_id) == ("rewriter", 2, "abc")
+    assert (first.axes, first.attempt, first.source) == ("quality+complexity", 1, "live")
+    assert (second.status, second.value, second.attempt) == ("failed", None, 2)
+    assert second.error
+    assert second.raw == ["no JSON", "none again"]
+    assert again == [first, second]
 
 
 async def test_another_question_is_another_unit(database: Database) -> None:

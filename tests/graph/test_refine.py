@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,26 @@ def asked(model: ScriptedChat, call: int) -> str:
 
 def verdicts(found: RefineState) -> list[str]:
     return [row["verdict"] for row in found["tried"]]
+
+
+async def test_every_verdict_is_told_with_the_node_that_asked() -> None:
+    told: list[Any] = []
+    model = ScriptedChat(replies=[WRAPPED, GOOD, REVISE, BETTER, ACCEPT])
+    one = replace(case(model), round=4, trace=told.append)
+    found = await ended(one)
+    assert {(event.round, event.sample_id) for event in told} == {(4, one.sample.id)}
+    nodes = [(event.attempt, event.node) for event in told]
+    order = [(1, "checks"), (2, "checks"), (2, "critique"), (3, "checks"), (3, "critique")]
+    assert list(dict.fromkeys(nodes)) == [*order, (3, "proof")]
+    for row in found["tried"]:
+        of_row = [event for event in told if event.proposal_id == row["id"]]
+        checks = [event for event in of_row if event.node == "checks"]
+        kept = [(check["name"], check["passed"], check["numbers"]) for check in row["checks"]]
+        assert [(event.gate, event.passed, event.numbers) for event in checks] == kept
+    refused = [(event.attempt, event.gate) for event in told if not event.passed]
+    assert refused == [(1, "wrapper"), (2, "critic")]
+    assert told[-1].gate == "proof.quality"
+    assert "nothing about roots" in next(e.reason for e in told if e.gate == "critic")
 
 
 async def test_a_proposal_that_passes_every_gate_is_accepted() -> None:

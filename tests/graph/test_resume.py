@@ -15,6 +15,7 @@ from middo.core.progress import Event, Finished, Progress, Started
 from middo.stores.database import read_database
 from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
+from middo.stores.traces import open_traces
 from tests.loop import config
 
 pytestmark = pytest.mark.xdist_group("one finished run")
@@ -84,6 +85,13 @@ def test_a_run_killed_in_every_node_ends_with_the_same_data(
     calls = Counter(log.read_text("utf-8").split())
     ledger = read_database(folder / "ledger.db")
     once = Ledger(ledger).spent().calls
+    traces = open_traces(folder / "traces.db")
+    assert traces is not None
+    assert {call.key for call in traces.calls()} == set(Ledger(ledger).unit_keys())
+    for number in range(2):
+        fates = {event.sample_id: event.fate for event in traces.settled(number)}
+        assert fates == Ledger(ledger).fates(number)
+    traces.close()
     ledger.close()
     assert once == document["tokens"]["calls"]
     asked_again = sum(calls.values()) - once

@@ -58,7 +58,7 @@ JUDGED = Judged(
     node="checks",
     gate="length",
     passed=False,
-    numbers={"ratio": 0.1, "band": [0.2, 5.0]},
+    numbers={"old": 40, "new": 4, "ratio": 0.1, "low": 0.2, "high": 5.0},
     reason="the answer is much shorter",
     at=1002.0,
 )

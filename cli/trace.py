@@ -1,0 +1,186 @@
+"""`middo trace`: the LLM calls of a run, one line each, found by who asked and what came of it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UsageError
+from ..core.trace import Call
+from ..inspection.figures import DASH, aligned, count, duration, several
+from ..stores.lock import is_locked
+from ..stores.runs import read_run
+from ..stores.traces import TRACES_DB, TraceReader, open_traces
+from .output import Reply, clean, shortened
+
+SLOWEST = 20
+LAST = 10
+"""Calls of the past that `--follow` begins with."""
+FOLLOW_SECONDS = 0.5
+APPEARS_SECONDS = 10.0
+"""So long `--follow` waits for the traces of a run that has just begun."""
+_HEADER = (
+    *("Time", "Round", "Sample", "Agent", "Try", "Prompt", "Model", "Read", "Written", "Took"),
+    *("USD", "Outcome"),
+)
+_RIGHT = (False, True, False, False, True, False, False, True, True, True, True, False)
+_WIDTHS = (14, 5, 12, 8, 3, 25, 28, 6, 7, 7, 8, 0)
+"""Of lines that are printed before the next one is known."""
+_NEAR = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which calls to show: those for a sample (a prefix of its id), of an agent, without answer."""
+
+    sample: str | None = None
+    agent: str | None = None
+    failed: bool = False
+
+
+def show(folder: Path, wanted: Wanted, *, slow: bool) -> Reply:
+    """Reply with the calls so far in the order in which they ended, or the slowest first."""
+    reader = _opened(folder)
+    try:
+        calls = reader.calls(**_filter(reader, wanted))
+    finally:
+        reader.close()
+    shown = sorted(calls, key=lambda call: -call.seconds)[:SLOWEST] if slow else calls
+    document = {"calls": [asdict(call) for call in shown], "matching": len(calls)}
+    if not calls:
+        return Reply(document, "no call matches")
+    lines = aligned([_HEADER, *map(_cells, shown)], _RIGHT)
+    return Reply(document, "\n".join([*lines, "", _sum(calls, len(shown))]))
+
+
+def follow(folder: Path, wanted: Wanted, *, as_json: bool) -> Reply:
+    """Reply with the last calls and then each new one, until the run has ended.
+
+    With `as_json` each call is one JSON document on a line of its own.
+    """
+    reader = _opened(folder, wait=True)
+    try:
+        conditions = _filter(reader, wanted)
+    except BaseException:
+        reader.close()
+        raise
+    calls = _as_they_come(folder, reader, conditions)
+    lines = (dumps(asdict(call)) for call in calls) if as_json else _in_columns(calls)
+    return Reply(None, "", lines=lines)
+
+
+def _as_they_come(folder: Path, reader: TraceReader, conditions: dict[str, Any]) -> Iterator[Call]:
+    try:
+        seen = max(0, reader.newest() - LAST)
+        while True:
+            # The last events are written after `run.json`, before the folder is given back.
+            ends = not (read_run(folder).get("status") == "running" or is_locked(folder))
+            found = reader.numbered_calls(after=seen, **conditions)
+            for _, call in found:
+                yield call
+            seen = found[-1][0] if found else seen
+            if ends:
+                return
+            time.sleep(FOLLOW_SECONDS)
+    finally:
+        reader.close()
+
+
+def _in_columns(calls: Iterator[Call]) -> Iterator[str]:
+    yield _line(_HEADER)
+    yield from map(_line, map(_cells, calls))
+
+
+def _opened(folder: Path, *, wait: bool = False) -> TraceReader:
+    """Open the traces of a run.
+
+    Raises:
+        UsageError: it is no run folder, or has no traces.
+    """
+    running = read_run(folder).get("status") == "running"
+    until = time.monotonic() + (APPEARS_SECONDS if wait and running else 0.0)
+    while (reader := open_traces(folder / TRACES_DB)) is None:
+        if time.monotonic() >= until:
+            raise UsageError(
+                f"{folder}: has no {TRACES_DB}: its calls were not traced (traces.store was false,"
+                " or the run is older than traces); `middo status` shows what is known"
+            )
+        time.sleep(FOLLOW_SECONDS)
+    return reader
+
+
+def _filter(reader: TraceReader, wanted: Wanted) -> dict[str, Any]:
+    sample = None if wanted.sample is None else _sample(reader, wanted.sample)
+    return {"sample_id": sample, "agent": wanted.agent, "failed": wanted.failed}
+
+
+def _sample(reader: TraceReader, text: str) -> str:
+    """Return the id that `text` is, or is the only one to begin with, among traced samples.
+
+    Raises:
+        UsageError: none or several begin so; the message names some.
+    """
+    known = reader.sample_ids()
+    prefix = text.strip().lower()
+    found = [name for name in known if name.startswith(prefix)]
+    if prefix in found:
+        return prefix
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(found[:_NEAR]) + (" and more" if len(found) > _NEAR else "")
+        raise UsageError(f"--sample {text!r}: several samples begin so: {some}; give more digits")
+    cut = {name[: max(len(prefix), 1)]: name for name in reversed(known)}
+    near = [cut[start] for start in get_close_matches(prefix, cut, _NEAR, cutoff=0.5)]
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    raise UsageError(f"--sample {text!r}: no call was made for a sample that begins so{hint}")
+
+
+def _cells(call: Call) -> list[str]:
+    """Return what the columns of `_HEADER` say of a call."""
+    return [
+        datetime.fromtimestamp(call.began).strftime("%m-%d %H:%M:%S"),
+        str(call.round),
+        clean(call.sample_id)[:12] or DASH,
+        clean(call.agent),
+        str(call.attempt),
+        shortened(call.prompt, 25),
+        shortened(call.model, 28),
+        count(call.prompt_tokens),
+        count(call.completion_tokens),
+        duration(call.seconds),
+        DASH if call.usd is None else f"{call.usd:.4f}",
+        _outcome(call),
+    ]
+
+
+def _outcome(call: Call) -> str:
+    if call.status == "failed":
+        return f"failed: {shortened(call.error or 'no answer', 160)}"
+    return "replayed" if call.source == "replayed" else "answered"
+
+
+def _line(cells: Sequence[str]) -> str:
+    columns = zip(cells, _WIDTHS, _RIGHT, strict=True)
+    return "  ".join(c.rjust(width) if right else c.ljust(width) for c, width, right in columns)
+
+
+def _sum(calls: Sequence[Call], shown: int) -> str:
+    """Say how many calls there are and what they took; what is not known is not added as 0."""
+    failed = sum(call.status == "failed" for call in calls)
+    tokens = sum((call.prompt_tokens or 0) + (call.completion_tokens or 0) for call in calls)
+    unsaid = sum(None in {call.prompt_tokens, call.completion_tokens} for call in calls)
+    unpriced = sum(call.usd is None for call in calls)
+    said = [
+        several(len(calls), "call") if shown == len(calls) else f"{shown} of {len(calls):,} calls",
+        f"{failed:,} failed",
+        several(tokens, "token") + (f" and {several(unsaid, 'call')} unmeasured" if unsaid else ""),
+        f"{sum(call.usd or 0.0 for call in calls):.4f} USD"
+        + (f" and {several(unpriced, 'call')} unpriced" if unpriced else ""),
+        f"{duration(sum(call.seconds for call in calls))} of waiting",
+    ]
+    return ", ".join(said)

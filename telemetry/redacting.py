@@ -4,7 +4,7 @@ It stands in front of whichever exporter sends, so nothing that makes spans has 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -12,7 +12,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from opentelemetry.util.types import Attributes
 
-from ..core.redaction import redact
+from ..core.redaction import redactor
+
+Redact = Callable[[str], str]
 
 
 class RedactingExporter(SpanExporter):
@@ -26,7 +28,8 @@ class RedactingExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Redact and hand on."""
         try:
-            return self._inner.export([_redacted(span) for span in spans])
+            redact = redactor()
+            return self._inner.export([_redacted(span, redact) for span in spans])
         finally:
             self.handled += len(spans)
 
@@ -39,7 +42,7 @@ class RedactingExporter(SpanExporter):
         return self._inner.force_flush(timeout_millis)
 
 
-def redacted_text(text: str) -> str:
+def redacted_text(text: str, redact: Redact) -> str:
     """Return a text without keys; JSON stays JSON.
 
     A key with quotes or line breaks is written with escapes inside JSON, once per level. So texts
@@ -48,7 +51,7 @@ def redacted_text(text: str) -> str:
     if text[:1] in {"{", "["}:
         try:
             plain = json.loads(text)
-            inside = _inside(plain)
+            inside = _inside(plain, redact)
         except (ValueError, RecursionError):  # only looks like JSON, or is too deep to look into
             return redact(text)
         if inside != plain:
@@ -56,33 +59,33 @@ def redacted_text(text: str) -> str:
     return redact(text)
 
 
-def _inside(value: Any) -> Any:
+def _inside(value: Any, redact: Redact) -> Any:
     if isinstance(value, str):
-        return redacted_text(value)
+        return redacted_text(value, redact)
     if isinstance(value, dict):
-        return {redact(key): _inside(inner) for key, inner in value.items()}
+        return {redact(key): _inside(inner, redact) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_inside(inner) for inner in value]
+        return [_inside(inner, redact) for inner in value]
     return value
 
 
-def _redacted(span: ReadableSpan) -> ReadableSpan:
+def _redacted(span: ReadableSpan, redact: Redact) -> ReadableSpan:
     status = span.status
     return ReadableSpan(
         name=redact(span.name),
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=_attributes(span.attributes),
+        attributes=_attributes(span.attributes, redact),
         events=[
-            Event(redact(event.name), _attributes(event.attributes), event.timestamp)
+            Event(redact(event.name), _attributes(event.attributes, redact), event.timestamp)
             for event in span.events
         ],
         links=span.links,
         kind=span.kind,
         status=Status(
             status.status_code,
-            None if status.description is None else redacted_text(status.description),
+            None if status.description is None else redacted_text(status.description, redact),
         ),
         start_time=span.start_time,
         end_time=span.end_time,
@@ -90,13 +93,13 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _attributes(attributes: Attributes) -> Mapping[str, Any]:
-    return {name: _value(value) for name, value in (attributes or {}).items()}
+def _attributes(attributes: Attributes, redact: Redact) -> Mapping[str, Any]:
+    return {name: _value(value, redact) for name, value in (attributes or {}).items()}
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, redact: Redact) -> Any:
     if isinstance(value, str):
-        return redacted_text(value)
+        return redacted_text(value, redact)
     if isinstance(value, Sequence):
-        return tuple(_value(inner) for inner in value)
+        return tuple(_value(inner, redact) for inner in value)
     return value

@@ -21,7 +21,7 @@ def hosts_lines(config: RunConfig) -> list[str]:
     for name, role in roles.items():
         lines.append(goes_to(name, role))
         lines += [goes_to(f"{name}, if that fails:", model) for model in role.fallbacks]
-    return [*lines, _traces(config)]
+    return [*lines, traces_line(config)]
 
 
 def goes_to(name: str, model: TeacherConfig) -> str:
@@ -33,16 +33,22 @@ def goes_to(name: str, model: TeacherConfig) -> str:
     return line if code is None else f"{line}; this configuration runs the code of {clean(code)}"
 
 
-def _traces(config: RunConfig) -> str:
+def traces_line(config: RunConfig) -> str:
+    """Say where prompts and answers go besides the run folder and the models."""
     from ..providers.privacy import traces_host, tracing_wanted
+    from ..telemetry.endpoint import endpoint_host
 
-    kept = "traces stay in the run folder" if config.traces.store else "no traces are kept"
-    if not config.traces.langsmith:
-        return kept
-    if not tracing_wanted():
-        return f"{kept}: LANGSMITH_TRACING is not true"
-    also = "also go" if config.traces.store else "go"
-    return f"traces: prompts and answers {also} to LangSmith at {clean(traces_host())}"
+    traces = config.traces
+    places = []
+    if traces.otlp is not None:
+        places.append(f"to {clean(endpoint_host(traces.otlp))} by OpenTelemetry")
+    if traces.langsmith and tracing_wanted():
+        places.append(f"to LangSmith at {clean(traces_host())}")
+    if places:
+        also = "also go" if traces.store else "go"
+        return f"traces: prompts and answers {also} {' and '.join(places)}"
+    kept = "traces stay in the run folder" if traces.store else "no traces are kept"
+    return f"{kept}: LANGSMITH_TRACING is not true" if traces.langsmith else kept
 
 
 def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:
@@ -59,6 +65,7 @@ def plan_document(config: RunConfig, found: "Preflight") -> dict[str, Any]:
         "device": found.device,
         "teacher": found.teacher,
         "embedder": found.embedder,
+        "traces": traces_line(config),
         "trainings": config.rounds + 1,
         "notes": list(found.notes),
         "config": config.model_dump(mode="json"),
@@ -79,6 +86,7 @@ def plan_text(config: RunConfig, found: "Preflight") -> str:
         ["Training", f"{config.training.method}, {several(config.rounds + 1, 'training')} at most"],
         ["Agents", clean(found.teacher)],
         ["Embedder", clean(found.embedder)],
+        ["Traces", clean(traces_line(config).removeprefix("traces: ").removeprefix("traces "))],
         *(["Note", clean(note)] for note in found.notes),
     ]
     ending = "Everything a run needs is there; nothing was trained or written."

@@ -5,15 +5,19 @@ Keys not listed here are errors. Reading files, flags and environment variables 
 everything that can change the data; what a resumed run may change is in `CHANGEABLE`.
 """
 
+import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .ids import content_hash
 from .records import Axis
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Band = tuple[float, float]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 CHANGEABLE = ("budget", "refinement.concurrency", "traces")
 """Dotted keys outside the configuration's hash, which `resume --set` may change."""
@@ -221,6 +225,39 @@ class TracesConfig(Section):
     langsmith: bool = Field(
         False, description="let LangSmith's environment variables send LLM calls there"
     )
+    otlp: str | None = Field(
+        None, description="address of an OpenTelemetry receiver (OTLP over HTTP) for all traces"
+    )
+    otlp_headers_env: str | None = Field(
+        None, description="environment variable with headers for it, as `name=value,name=value`"
+    )
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_address(cls, url: str | None) -> str | None:
+        # Messages never repeat the value: it may hold what it is refused for.
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"} or not url.isprintable():
+            raise ValueError("give an address such as http://localhost:6006/v1/traces")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                "the address holds a login or arguments; put headers with the key into an"
+                " environment variable and name it in traces.otlp_headers_env"
+            )
+        return url
+
+    @field_validator("otlp_headers_env")
+    @classmethod
+    def _is_name(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError("give the name of an environment variable, not its value")
+        return name
 
 
 class RunConfig(Section):

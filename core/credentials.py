@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from .redaction import looks_like_key
 
 ADVICE = "set an environment variable and name it in api_key_env"
+_ADVICE_ON_TRACES = "set an environment variable and name it in traces.otlp_headers_env"
 
 Place = tuple[str | int, ...]
 
@@ -49,7 +50,9 @@ def has_login(url: str) -> bool:
 def secrets_in(values: Mapping[str, Any], place: Place = ()) -> Iterator[tuple[Place, str]]:
     """Yield the place of each secret in nested settings, with what is wrong there."""
     for name, value in values.items():
-        yield from _secrets_at(value, (*place, name))
+        for found, problem in _secrets_at(value, (*place, name)):
+            is_traces = found[0] == "traces"
+            yield found, problem.replace(ADVICE, _ADVICE_ON_TRACES) if is_traces else problem
 
 
 def _secrets_at(value: Any, place: Place) -> Iterator[tuple[Place, str]]:

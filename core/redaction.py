@@ -74,12 +74,14 @@ _LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^@/\s\"'?#]+(@)", re.IGNORECASE)
 _watched: dict[str, set[str]] = {}
 
 
-def watch(name: str) -> None:
+def watch(name: str, *parts: str) -> None:
     """Count a variable among those that hold a key, with the value that it has now.
 
     Values stay known when the variable changes: what was read before can still be spoken of.
+    `parts` are secrets inside the value that are also used without the rest of it.
     """
     known = _watched.setdefault(name, set())
+    known.update(parts)
     value = os.environ.get(name)
     if value:
         known.add(value)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ..agents.measuring import Measuring
 from ..core.config import RunConfig
@@ -30,8 +30,11 @@ from ..training.sources import ModelSource, resolve_model
 from ..training.weights import is_adapter, weights_digest
 from .chats import Chats
 from .spending import Spending
-from .teachers import Teachers, Trainee
+from .teachers import Teachers, Trainee, providers_of
 from .tracing import Taker, open_takers, told
+
+if TYPE_CHECKING:
+    from ..telemetry.export import Exporter
 
 
 def never() -> bool:
@@ -78,7 +81,8 @@ class Deps:
     @cached_property
     def takers(self) -> tuple[Taker, ...]:
         """Who is told what the run does."""
-        return open_takers(self.folder, self.config.traces, lambda text: self.report(Note(text)))
+        kept = open_takers(self.folder, self.config.traces, lambda text: self.report(Note(text)))
+        return kept if self.spans is None else (*kept, self.spans)
 
     @cached_property
     def trace(self) -> Trace:
@@ -91,6 +95,24 @@ class Deps:
         budget = self.config.budget
         return Spending(
             budget, self.ledger, Prices.load(budget.prices), seconds_used=self.seconds_used
+        )
+
+    @cached_property
+    def spans(self) -> "Exporter | None":
+        """The sender of OpenTelemetry spans; None where no endpoint is configured."""
+        traces = self.config.traces
+        if traces.otlp is None:
+            return None
+        from ..telemetry.endpoint import read_headers
+        from ..telemetry.export import open_exporter
+
+        return open_exporter(
+            traces.otlp,
+            self.folder.resolve().name,
+            identity=str(self.facts.get("started", "")),
+            headers=read_headers(traces.otlp_headers_env),
+            providers=providers_of(self.config),
+            note=lambda text: self.report(Note(text)),
         )
 
     @cached_property

@@ -13,6 +13,7 @@ from ..curation.holdout import holdout_size
 from ..providers.embedders import embedder_source
 from ..providers.prices import Prices, require_prices
 from ..providers.resolve import hosts
+from ..telemetry.endpoint import check_endpoint
 from ..training.sources import check_model
 from .embedding import TRAINEE
 from .preparing import Staged, count_usable, select, split, staged
@@ -60,6 +61,7 @@ def check(config: RunConfig) -> None:
         UsageError: the data or a model can't be used.
         ProviderError: a provider's package or key is missing.
     """
+    check_endpoint(config.traces)
     if config.evaluation.data is not None or config.evaluation.rows is not None:
         # Settings that can be refused; found out later, they would leave a folder of no use.
         with _staged(config) as imported:
@@ -109,6 +111,7 @@ def preflight(config: RunConfig) -> Preflight:
     """
     from ..training.device import pick_device, pick_dtype
 
+    check_endpoint(config.traces)
     with _staged(config) as imported:
         check_models(config)
         training, held = split(select(imported.rows, config), config)

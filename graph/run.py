@@ -25,6 +25,7 @@ from ..formats.configuration import dump_config, load_config
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
 from ..stores.runs import RUN_JSON, make_folder, read_run, write_run, write_text
+from ..telemetry.endpoint import check_endpoint
 from .state import LoopState
 
 CONFIG = "config.yaml"
@@ -74,6 +75,7 @@ def resume(
     Raises:
         UsageError: another user's folder, and `trust` does not say that its code may run.
         ConfigError: `sets` would change the data; the message names the keys.
+        UsageError: what is set can't be used here, as an endpoint without its packages.
         RunLocked: another process is working on the run.
     """
     folder = Path(folder)
@@ -89,6 +91,7 @@ def resume(
         _refuse_changed(folder, config)
         if document.get("status") == "finished":
             return document
+        check_endpoint(config.traces)
         if sets:
             write_text(folder / CONFIG, dump_config(config))
         return _drive(folder, config, report)

@@ -32,6 +32,16 @@ SERVER_TIMEOUT = 300.0
 _IN_PROCESS = {"llamacpp", "vllm", SELF}
 
 
+def providers_of(config: RunConfig) -> dict[str, str]:
+    """Return the provider behind each role that has only one; a recording is none."""
+    found = {}
+    for name, role in config.agents.roles.items():
+        provider, given, _ = role.model.partition(":")
+        if given and not role.fallbacks and provider not in {REPLAY, "import"}:
+            found[name] = provider
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Trainee:
     """The model that a round trained, for agents that ask it.

@@ -11,6 +11,7 @@ from ..core.config import RunConfig, TeacherConfig
 from ..core.errors import MiddoError, UsageError
 from ..providers.privacy import traces_host, tracing_wanted
 from ..providers.resolve import code_of, hosts
+from ..telemetry.endpoint import endpoint_host
 
 
 def refuse_foreign(folder: Path, config_file: Path, config: RunConfig) -> None:
@@ -37,6 +38,10 @@ def consequences(config: RunConfig) -> list[str]:
         lines.append(f"reports the training to {', '.join(config.training.report_to)}")
     if config.traces.langsmith and tracing_wanted():
         lines.append(f"sends LLM calls to LangSmith at {traces_host()}")
+    if config.traces.otlp is not None:
+        line = f"sends traces with their texts to {endpoint_host(config.traces.otlp)}"
+        variable = config.traces.otlp_headers_env
+        lines.append(line if variable is None else f"{line}, and what {variable} holds as headers")
     return list(dict.fromkeys(lines))
 
 

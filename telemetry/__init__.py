@@ -1,1 +1,1 @@
-"""The events of a run as OpenTelemetry spans with OpenInference attributes."""
+"""Events of a run as OpenTelemetry spans, sent to one endpoint where `traces.otlp` names it."""

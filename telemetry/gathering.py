@@ -67,6 +67,7 @@ class Gathering:
         self._run = run
         self._providers = providers
         self._samples: dict[tuple[int, str], list[Step]] = {}
+        self._done: set[tuple[int, str]] = set()
         self._plans: dict[int, list[Call]] = {}
         self._loop: _Loop | None = None
 
@@ -85,7 +86,8 @@ class Gathering:
                 calls = self._plans.setdefault(event.round, [])
                 if not _has(calls, event):
                     calls.append(event)
-            case Call() | Judged():
+            case Call() | Judged() if (event.round, event.sample_id) not in self._done:
+                # A copy of a sample shares the calls of the first, which may be done by now.
                 steps = self._samples.setdefault((event.round, event.sample_id), [])
                 if not _has(steps, event):
                     steps.append(event)
@@ -103,6 +105,7 @@ class Gathering:
             self._loop = None
 
     def _settled(self, event: Settled) -> Iterator[Tree]:
+        self._done.add((event.round, event.sample_id))
         steps = self._samples.pop((event.round, event.sample_id), [])
         if not steps and event.fate == "deferred":
             return  # nobody worked on it

@@ -250,6 +250,13 @@ def test_a_call_that_the_ledger_answers_again_is_sent_once(tell: Tell) -> None:
     assert sum(span.name == "rewrite_answer_quality" for span in spans) == 1
 
 
+def test_what_is_told_of_a_settled_sample_makes_no_second_trace(tell: Tell) -> None:
+    # Copies of one sample share the calls of the first, which may be settled by then.
+    spans = tell([call(), settled(), call(), call(at=4.0)])
+    assert len({ids(span)[0] for span in spans}) == 1
+    assert len(spans) == 3
+
+
 def test_a_sample_that_nobody_worked_on_has_no_trace(tell: Tell) -> None:
     assert tell([settled(fate="deferred", attempts=0)]) == []
 

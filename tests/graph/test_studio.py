@@ -1,0 +1,55 @@
+"""`langgraph.json` opens the loop in LangGraph Studio, loaded as its command line loads it."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.pregel import Pregel
+from langgraph_cli.config import validate_config_file
+
+from middo.core.errors import UsageError
+from middo.graph.build import build_graph
+from tests.graph.folder import opened
+
+FILE = Path(__file__).parents[2] / "langgraph.json"
+
+
+def loaded() -> Pregel[Any, Any, Any, Any]:
+    """Return the graph as the server does: import the module, take the attribute, call it."""
+    source = validate_config_file(FILE)["graphs"]["middo"]
+    assert isinstance(source, str) and "/" not in source  # a path would break relative imports
+    module, _, attribute = source.rpartition(":")
+    factory = importlib.import_module(module).__dict__[attribute]
+    graph = factory()
+    assert isinstance(graph, Pregel)
+    return graph
+
+
+def drawn(graph: Any) -> tuple[set[str], set[tuple[str, str, bool]]]:
+    picture = graph.get_graph()
+    return set(picture.nodes), {(e.source, e.target, e.conditional) for e in picture.edges}
+
+
+def test_the_file_is_valid_for_the_command_line() -> None:
+    config = validate_config_file(FILE)
+    assert config["dependencies"] == ["."]
+    assert list(json.loads(FILE.read_text("utf-8"))["graphs"]) == ["middo"]
+
+
+def test_studio_shows_the_loop_that_runs(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as deps:
+        nodes, edges = drawn(build_graph(deps))
+    assert drawn(loaded()) == (nodes, edges)
+    assert {("refine", "review", False), ("review", "merge", False)} <= edges
+    assert {"prepare", "gate", "finalize"} <= nodes
+
+
+async def test_a_run_that_is_started_there_says_how_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"start one with `middo run CONFIG.yaml`"):
+        await loaded().ainvoke({"round": 0, "source_round": 0, "stop": ""})
+    assert list(tmp_path.iterdir()) == []

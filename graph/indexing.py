@@ -3,7 +3,6 @@
 Where it can't be written, that is said and the run goes on; readers make one of their own.
 """
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 
@@ -11,7 +10,7 @@ from ..core.errors import MiddoError
 from ..core.progress import Note
 from ..signals.projection import fit_projection
 from ..stores.index import INDEX_DB
-from ..stores.indexing import IndexWriter
+from ..stores.indexing import IndexWriter, index_writer
 from .deps import Deps
 
 
@@ -34,12 +33,12 @@ def index_diagnosis(deps: Deps, number: int, source: int) -> None:
 
 def _try(deps: Deps, action: Callable[[IndexWriter], None]) -> None:
     try:
-        with IndexWriter(deps.folder / INDEX_DB) as index:
+        with index_writer(deps.folder / INDEX_DB) as index:
             action(index)
-    except (sqlite3.Error, OSError, MiddoError, ValueError) as error:
+    except (OSError, MiddoError, ValueError) as error:
         deps.report(
             Note(
-                f"{INDEX_DB} can't be written ({error}); the run goes on, and `middo view` and"
-                " `middo explain` make an index of their own"
+                f"no index of the samples is kept ({error}); the run goes on, and `middo view` and"
+                " `middo explain` make one of their own"
             )
         )

@@ -6,7 +6,6 @@ since nothing but a run writes into its folder.
 """
 
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from ..core.errors import MiddoError
 from ..core.ids import short_hash
 from ..signals.projection import fit_projection
 from ..stores.index import INDEX_DB, Index, open_index
-from ..stores.index_tables import SCHEMA, needs_fts
-from ..stores.indexing import IndexWriter, fingerprint
+from ..stores.index_tables import SCHEMA
+from ..stores.indexing import fingerprint, index_writer
 from ..stores.lock import is_locked
 from ..stores.samples import MANIFEST, Version, read_manifest
 from ..stores.shared import shared_scores_file
@@ -188,7 +187,7 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{threading.get_ident()}.partial")
     try:
-        with IndexWriter(unfinished) as writer:
+        with index_writer(unfinished) as writer:
             for number in contents.versions:
                 writer.add_version(number, Version(folder / "rounds" / str(number) / "dataset"))
             for number, (source, _) in contents.diagnoses.items():
@@ -196,8 +195,6 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
                 writer.add_diagnosis(number, source, folder / "rounds" / str(number), fit)
             writer.settle()
         unfinished.replace(path)
-    except sqlite3.Error as error:
-        raise needs_fts(error) from error
     except OSError as error:
         raise MiddoError(
             f"{path}: the index can't be written ({error.strerror}); set MIDDO_CACHE to a folder"

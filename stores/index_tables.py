@@ -7,6 +7,8 @@ Datasette or DuckDB.
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import MiddoError
@@ -87,6 +89,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: the file can't be written, or this SQLite can't index parts of words.
+        OSError: the folder can't be made, or the old file not removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect(str(path))
@@ -131,9 +134,20 @@ def open_for_reading(path: Path) -> Connection | None:
     return None
 
 
-def needs_fts(error: sqlite3.Error) -> MiddoError:
-    """Return what to say of an index that can't be made or read."""
-    return MiddoError(f"index.db can't be made ({error}); SQLite 3.34 or newer with FTS5 is needed")
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says while an index is written into one line.
+
+    Raises:
+        MiddoError: instead of SQLite's errors.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MiddoError(
+            f"{path}: can't be written ({error}); it takes SQLite 3.34 or newer with FTS5, and a"
+            " folder with room"
+        ) from error
 
 
 def _connect(address: str, *, uri: bool = False) -> sqlite3.Connection:

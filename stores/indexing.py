@@ -8,9 +8,9 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..core.records import Sample
-from .index_tables import SIGNAL_COLUMNS, open_for_writing
+from .index_tables import SIGNAL_COLUMNS, explained, open_for_writing
 from .samples import Version
 from .tables import Vectors, count_embeddings, stream_embeddings
 
@@ -58,30 +58,28 @@ Fit = Callable[[Callable[[], Iterable[Vectors]], int], Projecting | None]
 """From blocks of embeddings and their number to a projection; None where there are too few."""
 
 
+@contextmanager
+def index_writer(path: Path) -> Iterator["IndexWriter"]:
+    """Open or make an index for writing, and close it.
+
+    Raises:
+        MiddoError: it can't be written, or this SQLite has no trigram index.
+        OSError: its folder can't be made.
+    """
+    with explained(path):
+        connection = open_for_writing(path)
+        try:
+            yield IndexWriter(connection)
+        finally:
+            connection.close()
+
+
 class IndexWriter:
-    """An index open for writing. One process writes a file at a time."""
+    """An index open for writing; `index_writer` opens one. One process writes a file at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file.
-
-        Raises:
-            sqlite3.Error: it can't be written, or this SQLite has no trigram index.
-        """
-        self._connection = open_for_writing(path)
-
-    def __enter__(self) -> "IndexWriter":
-        """Return the writer."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
-    ) -> None:
-        """Close the file."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; what was not committed is gone."""
-        self._connection.close()
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take an open connection."""
+        self._connection = connection
 
     def settle(self) -> None:
         """Leave the file without a log beside it, so that it can be moved."""
@@ -242,17 +240,17 @@ class _Places:
             )
 
 
-class _committed:
-    """A transaction: all of it is written, or none."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+@contextmanager
+def _committed(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold a transaction: all of it is written, or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:

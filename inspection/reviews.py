@@ -12,6 +12,7 @@ from ..stores.facts import Facts
 from ..stores.ledger import Ledger, Outcome
 from ..stores.reviews import Reviews, Word
 from ..stores.samples import Version
+from .record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,20 @@ class Waiting:
     gates: tuple[str, ...]
     row: Mapping[str, Any]
     word: Word | None
+
+
+def waiting(record: Record) -> list[Waiting]:
+    """Return the proposals that wait for a person, in order of sample id."""
+    return [one for one in under_review(record.folder, record.ledger) if one.word is None]
+
+
+def review_of(record: Record, round: int, sample_id: str) -> dict[str, Any] | None:
+    """Return what a person decided on a sample's proposal, with what was said before as `earlier`.
+
+    None where nobody said a word.
+    """
+    words = [word.as_dict() for word in Reviews(record.ledger).words(round, sample_id)]
+    return {**words[-1], "earlier": words[:-1]} if words else None
 
 
 def under_review(folder: Path, database: Database) -> list[Waiting]:

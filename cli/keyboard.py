@@ -1,13 +1,14 @@
 """What a person does at the terminal: one key, a line, or a text in an editor of their own."""
 
 import os
+import select
 import shlex
 import subprocess
 import sys
 import tempfile
+import termios
+import tty
 from pathlib import Path
-
-import typer
 
 from ..core.errors import UsageError
 
@@ -18,11 +19,20 @@ class Keyboard:
     """The person at stdin and stderr."""
 
     def key(self) -> str:
-        """Return the next key; the end of input counts as `q`."""
+        """Return the next key; the end of input counts as `q`, a key without a letter as nothing.
+
+        What was typed ahead is not thrown away, and Ctrl-C goes on to interrupt.
+        """
+        terminal = sys.stdin.fileno()
+        before = termios.tcgetattr(terminal)
+        tty.setcbreak(terminal, termios.TCSADRAIN)
         try:
-            return typer.getchar()
-        except EOFError:
-            return "q"
+            byte = os.read(terminal, 1)
+            if byte == b"\x1b" and select.select([terminal], [], [], 0)[0]:
+                os.read(terminal, 32)  # the rest of an arrow or function key
+        finally:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        return byte.decode("ascii", "replace") if byte else "q"
 
     def line(self, question: str) -> str:
         """Return a line of text; empty at the end of input."""

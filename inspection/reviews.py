@@ -110,7 +110,7 @@ def gate_lines(outcome: Outcome) -> tuple[str, ...]:
     lines.append(f"critic: {critique.get('verdict', 'not asked')}" + _after(said))
     numbers = proof.get("numbers", {})
     figures = [
-        f"{name} {numbers[name]}{_bounds(name, numbers)}"
+        f"{name.removesuffix('_compared')} {numbers[name]}{_bounds(name, numbers)}"
         for name in ("loss_compared", "quality", "similarity")
         if numbers.get(name) is not None
     ]

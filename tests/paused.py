@@ -62,7 +62,8 @@ def paused_run(folder: Path) -> Path:
         {"id": list(names), "source": [""] * 4, "neighbours": [[names[n - 1]] for n in range(4)]},
     )
     (folder / "config.yaml").write_text(dump_config(RunConfig(review=True)), encoding="utf-8")
-    fates: dict[str, Fate] = dict.fromkeys(names[:3], "accepted") | {"cc44": "rejected"}
+    fates: dict[str, Fate] = {"aa11": "accepted", "ab22": "accepted", "bb33": "accepted"}
+    fates["cc44"] = "rejected"
     answers = ("The Aare.", "The Drau.", "The Elbe.", "The Isar.")
     database = open_database(folder / "ledger.db")
     Ledger(database).add_outcomes(

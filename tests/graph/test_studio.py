@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel import Pregel
+from langgraph.types import Command
 from langgraph_cli.config import validate_config_file
 
-from middo.core.errors import UsageError
 from middo.graph.build import build_graph
 from tests.graph.folder import opened
 
@@ -50,6 +52,13 @@ async def test_a_run_that_is_started_there_says_how_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"start one with `middo run CONFIG.yaml`"):
-        await loaded().ainvoke({"round": 0, "source_round": 0, "stop": ""})
+    graph = loaded()
+    graph.checkpointer = InMemorySaver()  # the server puts its own there
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    for given in ({"round": 0, "source_round": 0, "stop": ""}, Command(resume="go on")):
+        await graph.ainvoke(given, thread)
+        state = await graph.aget_state(thread)
+        assert state.next == ("prepare",)
+        (said,) = state.interrupts
+        assert "start one with `middo run CONFIG.yaml`" in said.value
     assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,8 @@ def status_words(document: Document) -> str:
     status = clean(document.get("status", "?"))
     if status != "paused":
         return status
-    return f"paused, {several(waiting(document.get('rounds', [])), 'proposal')} to review"
+    left = waiting(document.get("rounds", []))
+    return f"paused, {several(left, 'proposal')} to review" if left else "paused, all decided"
 
 
 def _head(document: Document) -> str:

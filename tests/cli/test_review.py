@@ -355,7 +355,7 @@ def test_a_paused_run_says_what_to_do(middo: Command, folder: Path) -> None:
     assert re.search(r"run +paused, 3 proposals to review", overview(folder.parent).text)
     middo("review", folder, "--from", decisions(folder, {"all": "accept"}))
     plain = " ".join(status_text(read_run(folder), folder).split())
-    assert "paused, 0 proposals to review" in plain
+    assert "paused, all decided" in plain
     assert "middo review" not in plain
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..curation.verdict import verdict
 from ..inspection.figures import DASH, count, duration, loss, several
 from .output import clean
-from .rounds import round_steps, round_table, set_aside_line
+from .rounds import round_steps, round_table, set_aside_line, waiting
 
 Document = Mapping[str, Any]
 WIDTH = 96
@@ -102,8 +102,17 @@ def time_line(document: Document) -> str:
     return f"{total}: " + ", ".join(f"{clean(node)} {duration(s)}" for node, s in order)
 
 
+def status_words(document: Document) -> str:
+    """Return the status; of a paused run also how many proposals wait for a person."""
+    status = clean(document.get("status", "?"))
+    if status != "paused":
+        return status
+    left = waiting(document.get("rounds", []))
+    return f"paused, {several(left, 'proposal')} to review" if left else "paused, all decided"
+
+
 def _head(document: Document) -> str:
-    text = f"Run {clean(document.get('run', '?'))}: {clean(document.get('status', '?'))}"
+    text = f"Run {clean(document.get('run', '?'))}: {status_words(document)}"
     return f"{text} ({clean(document['stopped'])})" if document.get("stopped") else text
 
 
@@ -120,6 +129,11 @@ def _export_line(document: Document, folder: Path) -> str | None:
 def _next_line(document: Document, folder: Path) -> str:
     if document.get("status") == "running":
         return f"`middo status {folder} --watch` follows the run"
+    if document.get("status") == "paused" and waiting(document.get("rounds", [])):
+        return (
+            f"`middo review {folder}` decides on the proposals that wait, then"
+            f" `middo resume {folder}` goes on"
+        )
     if document.get("status") != "finished":
         return f"`middo resume {folder}` goes on where the run stopped"
     return (

@@ -19,8 +19,12 @@ Band = tuple[float, float]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-CHANGEABLE = ("budget", "refinement.concurrency", "traces")
-"""Dotted keys outside the configuration's hash, which `resume --set` may change."""
+CHANGEABLE = ("budget", "refinement.concurrency", "traces", "review")
+"""Dotted keys outside the configuration's hash, which `resume --set` may change.
+
+`review` says whether a person is waited for. What people decide is no setting: it is in the run's
+database, word by word, and so is what went on without them.
+"""
 
 
 class Section(BaseModel):
@@ -274,6 +278,9 @@ class RunConfig(Section):
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
     traces: TracesConfig = TracesConfig()
+    review: bool = Field(
+        False, description="pause before merge until a person has decided on every proposal"
+    )
     rounds: int = Field(3, ge=0, description="refinements at most; trainings are one more")
     seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
 

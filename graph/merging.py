@@ -12,6 +12,8 @@ from ..stores.samples import write_version
 from ..stores.tables import read_embeddings, write_proposals
 from .deps import Deps
 from .embedding import TRAINEE, embedder_of
+from .indexing import index_version
+from .reviewing import decided
 from .state import LoopState
 
 _PROPOSAL_COLUMNS = (
@@ -24,7 +26,8 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Publish D_{t+1} and the round's proposals."""
     number, source = state["round"], state["source_round"]
     version = deps.version(source)
-    outcomes = deps.ledger.outcomes(number)
+    words = deps.reviews.standing(number)
+    outcomes = [decided(one, words.get(one.sample_id)) for one in deps.ledger.outcomes(number)]
     plan = merge(
         version,
         [_merged(outcome) for outcome in outcomes],
@@ -42,6 +45,7 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         parent=version.sha256,
         made_by={"step": "merge", "round": number, "counts": plan.counts.as_dict()},
     )
+    index_version(deps, number + 1)
     facts = deps.facts
     facts.put(f"round.{number}.counts", plan.counts.as_dict())
     facts.put(f"round.{number}.reasons", _reasons(plan.outcomes))
@@ -64,7 +68,9 @@ def _merged(outcome: Outcome) -> Merged:
         return Merged(outcome.sample_id, outcome.axis, outcome.fate, outcome.reason)
     row = outcome.proposals[-1]
     messages = tuple(message_from(plain) for plain in row["messages"])
-    return Merged(outcome.sample_id, outcome.axis, "accepted", "", messages, row["adds"])
+    return Merged(
+        outcome.sample_id, outcome.axis, "accepted", outcome.reason, messages, row["adds"]
+    )
 
 
 def _vectors(deps: Deps, state: LoopState, outcomes: list[Outcome]) -> dict[str, Any] | None:

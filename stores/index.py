@@ -102,6 +102,13 @@ class Index:
         )
         return {str(name): (str(prompt), str(answer)) for name, prompt, answer in rows}
 
+    def from_source(self, source: str) -> list[str]:
+        """Return the ids of the imported samples that came from a place, `file name:row`."""
+        rows = self._connection.query(
+            "SELECT id FROM samples WHERE source = ? AND origin = 'seed' ORDER BY id", source
+        )
+        return [str(name) for (name,) in rows]
+
     def starting(self, beginning: str, most: int) -> list[str]:
         """Return the first ids with a beginning, in their order."""
         rows = self._connection.query(

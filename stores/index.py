@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.records import Message, Origin, message_from
+from ..core.records import Message, Origin, Sample, message_from
 from .index_tables import Connection, open_for_reading
 
 INDEX_DB = "index.db"
@@ -250,7 +250,8 @@ def open_index(path: Path) -> Index | None:
 
 def _words(text: str) -> list[str]:
     # NUL would end the query in SQLite's eyes, and a lone surrogate can't be sent at all.
-    plain = text[:LONGEST_SEARCH].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+    plain = text[:LONGEST_SEARCH].replace("\0", " ")
+    plain = plain.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return list(dict.fromkeys(plain.split()))[:MOST_WORDS]
 
 
@@ -286,6 +287,7 @@ def _text(row: tuple[Any, ...]) -> Text:
     number, name, prompt, answer, messages, source, origin, parent, made = row
     if messages is None:
         turns = (Message("user", prompt), Message("assistant", answer))
-    else:
-        turns = tuple(message_from(plain) for plain in json.loads(messages))
-    return Text(number, name, prompt, answer, turns, source, origin, parent, made)
+        return Text(number, name, prompt, answer, turns, source, origin, parent, made)
+    turns = tuple(message_from(plain) for plain in json.loads(messages))
+    whole = Sample(name, turns, source)
+    return Text(number, name, whole.prompt, whole.answer, turns, source, origin, parent, made)

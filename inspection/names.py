@@ -8,6 +8,8 @@ from ..core.errors import UsageError
 from .record import Record
 
 SHOWN = 4
+LONGEST = 400
+"""Characters: a place may be a long file name."""
 MOST_COMPARED = 20_000
 """Ids that near ones are looked for among; of more, those that begin alike."""
 _HELD_OUT = (
@@ -29,10 +31,11 @@ def resolve(record: Record, text: str) -> str:
     wanted = text.strip().lower()
     if not wanted:
         raise UsageError("a sample id is missing; `middo view` lists them")
-    index = record.index
+    if len(wanted) > LONGEST:
+        raise UsageError(f"{wanted[: SHOWN * 4]!r}...: no id is that long; `middo view` lists them")
     if _PLACE.fullmatch(text.strip()):
         return _from_place(record, text.strip())
-    found = index.starting(wanted, SHOWN + 1)
+    found = record.index.starting(wanted, SHOWN + 1) if _HEX.fullmatch(wanted) else []
     if wanted in found:
         return wanted
     if len(found) == 1:
@@ -76,8 +79,9 @@ def _from_place(record: Record, place: str) -> str:
 
 
 def _candidates(record: Record, wanted: str) -> list[str]:
-    """Return the ids to compare with, cut to the length of what was typed where that is short."""
-    for digits in range(1, 5):
+    """Return the ids to compare with: all, or of many those that begin alike."""
+    found: list[str] = []
+    for digits in range(5 if _HEX.fullmatch(wanted) else 1):
         found = record.index.starting(wanted[:digits], MOST_COMPARED + 1)
         if len(found) <= MOST_COMPARED:
             break

@@ -140,7 +140,8 @@ class Folder:
         )
         embedded = sorted(vectors or {})
         matrix = np.array([(vectors or {})[name] for name in embedded], dtype=np.float32)
-        write_embeddings(folder / "embeddings.parquet", embedded, matrix.reshape(len(embedded), -1))
+        matrix = matrix if embedded else np.zeros((0, 1), dtype=np.float32)
+        write_embeddings(folder / "embeddings.parquet", embedded, matrix)
         reports = {
             str(axis): {"on": False, "reason": off[axis], "threshold": None}
             if off and axis in off

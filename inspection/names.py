@@ -33,7 +33,7 @@ def resolve(record: Record, text: str) -> str:
         raise UsageError("a sample id is missing; `middo view` lists them")
     if len(wanted) > LONGEST:
         raise UsageError(f"{wanted[: SHOWN * 4]!r}...: no id is that long; `middo view` lists them")
-    if _PLACE.fullmatch(text.strip()):
+    if _PLACE.fullmatch(text.strip()) and text.strip().isprintable():
         return _from_place(record, text.strip())
     found = record.index.starting(wanted, SHOWN + 1) if _HEX.fullmatch(wanted) else []
     if wanted in found:

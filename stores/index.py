@@ -182,12 +182,13 @@ class Index:
         blob: Any = rows[0][0] if rows else None
         return None if blob is None else np.frombuffer(blob, dtype=np.float64)
 
-    def places(self, round: int) -> Places:
-        """Return the map of a round."""
+    def places(self, round: int, ids: Iterable[str] | None = None) -> Places:
+        """Return the map of a round, of all samples or of those with some ids."""
+        some = "" if ids is None else " AND s.id IN (SELECT value FROM json_each(?))"
         rows = self._connection.query(
             "SELECT s.id, m.x, m.y FROM signals m JOIN samples s ON s.number = m.sample"
-            " WHERE m.round = ? AND m.x IS NOT NULL ORDER BY m.place",
-            round,
+            f" WHERE m.round = ? AND m.x IS NOT NULL{some} ORDER BY m.place",
+            *((round,) if ids is None else (round, json.dumps(list(ids)))),
         )
         xy = np.array([row[1:] for row in rows], dtype=np.float32).reshape(-1, 2)
         return Places([str(row[0]) for row in rows], xy)

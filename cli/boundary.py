@@ -18,7 +18,7 @@ import typer
 
 from ..core.errors import MiddoError
 from ..core.redaction import redact
-from .output import Reply, Task, clean, stdout_reserved, write
+from .output import Reply, Task, clean, stdout_reserved, write, write_error
 
 INTERRUPTED = 130
 # Click's ClickException, which typer does not export under a name of its own.
@@ -50,7 +50,13 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
         return parsed if isinstance(parsed, int) else 0
     with stdout_reserved():
         reply = _perform(parsed)
-    return write(reply, as_json=as_json)
+    exit_code = write(reply, as_json=as_json)
+    if reply.then is None:
+        return exit_code
+    with stdout_reserved():
+        last = _perform(reply.then)
+    write_error(last)
+    return last.exit_code
 
 
 def _refused(error: Any) -> Reply:

@@ -20,7 +20,8 @@ _SUSPECT = re.compile(
 def visible(text: object) -> Markup:
     """Return a text as HTML: escaped, and every hidden character as `<span class="hidden-char">`.
 
-    `\\r\\n` is a line break. The spans hold `U+202E` and the character's name as a tooltip.
+    A carriage return before a line feed is dropped. A span holds `U+202E`, with the name of the
+    character as its tooltip.
     """
     plain = str(text).replace("\r\n", "\n")
     parts: list[str] = []

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..inspection.axis import VIEWS, View
 from ..inspection.figures import DASH, aligned, count, percent, several
-from .axis import INDENT, VIEWS, WIDTH, Rows, View, axis_section, times
+from .axis import INDENT, WIDTH, Rows, axis_section, times
 from .output import clean, labelled, shortened, wrapped
 
 Document = Mapping[str, Any]

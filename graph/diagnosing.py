@@ -16,6 +16,7 @@ from ..stores.runs import write_json
 from ..stores.tables import write_signals
 from .deps import Deps
 from .evaluation import read_holdout, refresh_figures
+from .indexing import index_diagnosis
 from .planning import Planned, plan_round
 from .state import LoopState
 from .surveying import Survey, survey_round
@@ -56,6 +57,7 @@ def _write(
             "plan": planned.as_dict(),
         },
     )
+    index_diagnosis(deps, number, source)
     deps.facts.put(
         f"round.{number}.diagnosis",
         {

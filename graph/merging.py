@@ -12,6 +12,7 @@ from ..stores.samples import write_version
 from ..stores.tables import read_embeddings, write_proposals
 from .deps import Deps
 from .embedding import TRAINEE, embedder_of
+from .indexing import index_version
 from .state import LoopState
 
 _PROPOSAL_COLUMNS = (
@@ -42,6 +43,7 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         parent=version.sha256,
         made_by={"step": "merge", "round": number, "counts": plan.counts.as_dict()},
     )
+    index_version(deps, number + 1)
     facts = deps.facts
     facts.put(f"round.{number}.counts", plan.counts.as_dict())
     facts.put(f"round.{number}.reasons", _reasons(plan.outcomes))

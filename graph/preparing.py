@@ -24,6 +24,7 @@ from ..formats.importing import import_data, stream_data
 from ..formats.quarantine import refuse_if_too_many, write_quarantine
 from ..stores.samples import Version, write_version
 from .deps import Deps
+from .indexing import index_version
 from .state import LoopState
 
 STAGED = "imported.partial"
@@ -179,6 +180,7 @@ def _publish(deps: Deps, imported: Staged) -> str:
         quarantined=counts["quarantined"],
         not_selected=counts["not_selected"],
     )
+    index_version(deps, 0)
     deps.facts.put("machine", machine(deps))
     deps.facts.put("data", {**counts, "format": imported.format})
     deps.facts.put("round.0.dataset", {"rows": manifest.rows, "sha256": manifest.sha256})

@@ -98,6 +98,7 @@ class RoundOfLife:
         reason: why it was not accepted.
         attempts: proposals in their order; those under way too, where traces were kept.
         review: what a person decided, as JSON types; None where nobody was asked.
+        note: what is unusual about the round, such as that it was rolled back; empty otherwise.
     """
 
     round: int
@@ -113,6 +114,7 @@ class RoundOfLife:
     reason: str
     attempts: tuple[Attempt, ...]
     review: Mapping[str, Any] | None = None
+    note: str = ""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -126,10 +128,11 @@ class Life:
 
     Attributes:
         sample_id: the id that was asked for.
-        lineage: ids of the line it belongs to, the seed sample first.
+        lineage: ids of the line it belongs to, the seed sample first; where a round was rolled
+            back, what came out of it too.
         source: where the row came from, `file name:row`.
         origin: seed, rewritten or added.
-        rounds: in order.
+        rounds: in order; those in whose data the line was not are left out.
         ending: one line that says what became of it.
     """
 
@@ -141,3 +144,5 @@ class Life:
     ending: str
     made: tuple[str, ...] = field(default=())
     """Ids of samples that were added beside it."""
+    beside: str | None = None
+    """The sample that it was added beside; None for one that was not added."""

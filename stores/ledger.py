@@ -212,6 +212,24 @@ class Ledger:
         )
         return [_outcome(row) for row in rows]
 
+    def outcome(self, round: int, sample_id: str) -> Outcome | None:
+        """Return what became of one sample in a round, or None."""
+        rows = self._database.query(
+            "SELECT round, sample_id, axis, fate, reason, proposals FROM outcomes"
+            " WHERE round = ? AND sample_id = ?",
+            *(round, sample_id),
+        )
+        return _outcome(rows[0]) if rows else None
+
+    def units_of(self, round: int, sample_id: str) -> list[tuple[Unit, float]]:
+        """Return a sample's units in a round, each with the time at which it was written."""
+        rows = self._database.query(
+            f"SELECT {', '.join(_COLUMNS)}, created FROM units"
+            " WHERE round = ? AND sample_id = ? ORDER BY rowid",
+            *(round, sample_id),
+        )
+        return [(_unit(row[:-1]), float(str(row[-1]))) for row in rows]
+
     def fates(self, round: int) -> dict[str, Fate]:
         """Return the fate of each sample that has an outcome in a round; no proposal is read."""
         rows = self._database.query("SELECT sample_id, fate FROM outcomes WHERE round = ?", round)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,41 @@ def read_embeddings(path: Path) -> tuple[list[str], Vectors]:
             vectors[len(ids) : len(ids) + batch.num_rows] = flat.reshape(-1, width)
             ids += batch["id"].to_pylist()
     return ids, vectors
+
+
+def count_embeddings(path: Path) -> int:
+    """Return how many rows `write_embeddings` wrote."""
+    with pq.ParquetFile(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def stream_embeddings(path: Path) -> Iterator[tuple[list[str], Vectors]]:
+    """Yield ids and float32[m, d], one group of rows at a time, in order of id."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=VECTOR_ROWS):
+            yield batch["id"].to_pylist(), _matrix(batch)
+
+
+def take_embeddings(path: Path, ids: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors, float32[d], of those samples that have one; few groups are read."""
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    found: dict[str, NDArray[np.float32]] = {}
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            names = file.read_row_group(group, columns=["id"])["id"]
+            mask = pc.is_in(names, value_set=wanted)
+            if not pc.any(mask).as_py():
+                continue
+            table = file.read_row_group(group).filter(mask).combine_chunks()
+            for batch in table.to_batches():
+                found |= zip(batch["id"].to_pylist(), _matrix(batch), strict=True)
+    return found
+
+
+def _matrix(batch: Any) -> Vectors:
+    width = batch.schema.field("embedding").type.list_size
+    flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(-1, width)
 
 
 def _column(values: Any, kind: pa.DataType, rows: int) -> pa.Array:

@@ -1,0 +1,255 @@
+"""A run folder open for reading, while the run goes on or after: figures, tables, ledger, index.
+
+Nothing is read before it is asked for, what is asked for is as fresh as the files, and files that
+did not change are not read twice. Nothing is ever written into the folder.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..core.config import RunConfig
+from ..core.errors import DataError, MiddoError, UsageError
+from ..formats.configuration import load_config
+from ..stores.database import Database, read_database
+from ..stores.facts import Facts
+from ..stores.index import Index
+from ..stores.ledger import Ledger
+from ..stores.runs import read_run
+from ..stores.samples import MANIFEST, Version
+from .sources import Indexes, rounds_in
+
+if TYPE_CHECKING:
+    from ..stores.traces import TraceReader
+
+CONFIG = "config.yaml"
+TRACES = "traces.db"
+Columns = Mapping[str, NDArray[Any]]
+Value = TypeVar("Value")
+
+
+class Record:
+    """One run folder. Every method may be called from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a run folder; `open_record` looks whether it is one."""
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._known: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._memory: dict[Any, tuple[Any, Any]] = {}
+        self._database: Database | None = None
+        self._traces: TraceReader | None = None
+        self._indexes: Indexes | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.resolve().name
+
+    def document(self) -> dict[str, Any]:
+        """Return `run.json` as it is now; a run without a living process is `interrupted`."""
+        return read_run(self.folder)
+
+    def config(self) -> RunConfig:
+        """Return the configuration of the run.
+
+        Raises:
+            ConfigError: the file can't be read, or was written by another version of Middo.
+        """
+        return self._read(
+            self.folder / CONFIG, lambda path: load_config(path, environ={})
+        ) or load_config(self.folder / CONFIG, environ={})
+
+    def rounds(self) -> list[int]:
+        """Return the rounds whose data set is published, in order."""
+        return [
+            number
+            for number, folder in rounds_in(self.folder)
+            if (folder / "dataset" / MANIFEST).is_file()
+        ]
+
+    def round_folder(self, k: int) -> Path:
+        """Return the folder of a round."""
+        return self.folder / "rounds" / str(k)
+
+    def diagnosis(self, k: int) -> dict[str, Any] | None:
+        """Return `diagnosis.json` of a round; None while there is none. Don't change it."""
+        return self._read(self.round_folder(k) / "diagnosis.json", _json)
+
+    def source_round(self, k: int) -> int:
+        """Return whose data set a round looked at: its own, or the best one's after a rollback."""
+        diagnosis = self.diagnosis(k)
+        return k if diagnosis is None else int(diagnosis["source_round"])
+
+    def version(self, k: int) -> Version:
+        """Return the data set that a round trained on.
+
+        Raises:
+            DataError: there is none yet.
+        """
+        return Version(self.round_folder(k) / "dataset")
+
+    def holdout(self) -> Version | None:
+        """Return the rows that are never trained on; None before they are chosen."""
+        folder = self.folder / "holdout"
+        return Version(folder) if (folder / MANIFEST).is_file() else None
+
+    def signals(self, k: int) -> Columns | None:
+        """Return the columns of `signals.parquet` by name, a row per sample in order of id.
+
+        Numbers are float64[n] with NaN where nothing was measured; ids, lists and reasons are
+        object[n]. None while the round has not been diagnosed. Don't change them.
+        """
+        return self._read(self.round_folder(k) / "signals.parquet", _columns)
+
+    def fates(self, k: int) -> Mapping[str, tuple[str, str]]:
+        """Return id -> fate and reason of the samples of a round that are settled so far.
+
+        After the merge these are the last words: merging may refuse what the proof let pass.
+        """
+        facts = Facts(self.ledger)
+        rows = self.ledger.query(
+            "SELECT count(*), (SELECT length(value) FROM facts WHERE name = ?)"
+            " FROM outcomes WHERE round = ?",
+            *(f"round.{k}.fates", k),
+        )
+
+        def look() -> dict[str, tuple[str, str]]:
+            found = self.ledger.query(
+                "SELECT sample_id, fate, reason FROM outcomes WHERE round = ?", k
+            )
+            final: dict[str, list[str]] = facts.get(f"round.{k}.fates", {})
+            return {str(name): (str(fate), str(reason)) for name, fate, reason in found} | {
+                name: (fate, reason) for name, (fate, reason) in final.items()
+            }
+
+        return self.remembered(("fates", k), rows[0], look)
+
+    @property
+    def ledger(self) -> Database:
+        """The run's ledger, read-only.
+
+        Raises:
+            MiddoError: it can't be read.
+        """
+        with self._lock:
+            if self._database is None:
+                self._database = read_database(self.folder / "ledger.db")
+            return self._database
+
+    @property
+    def outcomes(self) -> Ledger:
+        """Units and outcomes of the ledger."""
+        return Ledger(self.ledger)
+
+    @property
+    def traces(self) -> "TraceReader | None":
+        """The trace store; None where the run keeps none, or has not begun to."""
+        path = self.folder / TRACES
+        with self._lock:
+            if self._traces is None and path.is_file():
+                from ..stores.traces import open_traces
+
+                self._traces = open_traces(path)
+            return self._traces
+
+    @property
+    def index(self) -> Index:
+        """The index of the run's samples; made in Middo's cache where the run has none.
+
+        Raises:
+            MiddoError: it can't be made.
+        """
+        with self._lock:
+            if self._indexes is None:
+                self._indexes = Indexes(self.folder, self.config().seed)
+            return self._indexes.current()
+
+    def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
+        """Return what was found out before, unless `state` has changed since."""
+        with self._lock:
+            known = self._memory.get(what)
+        if known is not None and known[0] == state:
+            value: Value = known[1]
+            return value
+        value = look()
+        with self._lock:
+            self._memory[what] = (state, value)
+        return value
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            for opened in (self._database, self._traces, self._indexes):
+                if opened is not None:
+                    opened.close()
+            self._database = self._traces = self._indexes = None
+
+    def __enter__(self) -> "Record":
+        """Return the record."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all files."""
+        self.close()
+
+    def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
+        """Read a file, unless it is as it was; None where there is none."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        mark = (status.st_size, status.st_mtime_ns)
+        with self._lock:
+            known = self._known.get(path)
+        if known is not None and known[0] == mark:
+            value: Value = known[1]
+            return value
+        value = read(path)
+        with self._lock:
+            self._known[path] = (mark, value)
+        return value
+
+
+def open_record(folder: Path) -> Record:
+    """Open a run folder for reading; nothing big is read.
+
+    Raises:
+        UsageError: it is no run folder.
+    """
+    read_run(folder)
+    if not (folder / "ledger.db").is_file():
+        raise UsageError(f"{folder}: no run folder (it has no ledger.db); see `middo list`")
+    return Record(folder)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise MiddoError(f"{path}: not readable JSON ({error}); diagnose the round again") from (
+            error
+        )
+    return document
+
+
+def _columns(path: Path) -> Columns:
+    try:
+        table = pq.read_table(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a readable Parquet file ({reason})") from error
+    found: dict[str, NDArray[Any]] = {}
+    for name in table.column_names:
+        column = table[name]
+        if str(column.type) in ("double", "int64", "float"):
+            found[name] = column.cast("float64").to_numpy()
+        else:
+            found[name] = np.array(column.to_pylist() + [None], dtype=object)[:-1]
+    return found

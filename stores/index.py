@@ -1,0 +1,284 @@
+"""`index.db` as its readers see it: texts, search, places; see `index_tables` for the tables."""
+
+import json
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.records import Message, Origin, message_from
+from .index_tables import Connection, open_for_reading
+
+INDEX_DB = "index.db"
+LONGEST_SEARCH = 1_000
+"""Characters of a search that count."""
+MOST_WORDS = 32
+"""Words of a search that count."""
+MOST_TRIGRAMS = 40
+"""Trigrams of a word that are looked up; the texts found are compared with the whole word."""
+_TRIGRAM = 3
+_ID = re.compile(r"[0-9a-f]{4,16}(?:-[0-9]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A sample as the index has it; fields as in `core.records.Sample`.
+
+    Where two rounds made the same conversation, `origin`, `parent_id` and `round` are of the first.
+    """
+
+    number: int
+    id: str
+    prompt: str
+    answer: str
+    messages: tuple[Message, ...]
+    source: str
+    origin: Origin
+    parent_id: str | None
+    round: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """The map of a round, in order of id.
+
+    Attributes:
+        ids: of the samples with an embedding.
+        xy: float32[n, 2].
+    """
+
+    ids: list[str]
+    xy: NDArray[np.float32]
+
+
+class Index:
+    """An open index, read-only. Its methods may be called from several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take an open connection."""
+        self._connection = connection
+        self._connection.raw.create_function("holds", 2, _holds, deterministic=True)
+        self._found: dict[str, NDArray[np.int64]] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def versions(self) -> dict[int, str]:
+        """Return round -> hash of every data set that is there in full."""
+        rows = self._connection.query("SELECT round, sha256 FROM versions ORDER BY round")
+        return dict(rows)  # type: ignore[arg-type]
+
+    def diagnoses(self) -> dict[int, str]:
+        """Return round -> fingerprint of `signals.parquet` of every diagnosis that is there."""
+        rows = self._connection.query("SELECT round, fingerprint FROM diagnoses ORDER BY round")
+        return dict(rows)  # type: ignore[arg-type]
+
+    def text(self, sample_id: str) -> Text | None:
+        """Return a sample, or None."""
+        return self.texts([sample_id]).get(sample_id)
+
+    def texts(self, ids: Iterable[str]) -> dict[str, Text]:
+        """Return those of some samples that are there."""
+        rows = self._connection.query(
+            "SELECT s.number, s.id, s.prompt, s.answer, s.messages, s.source, s.origin,"
+            " s.parent_id, s.round FROM json_each(?) j JOIN samples s ON s.id = j.value",
+            json.dumps(list(ids)),
+        )
+        return {str(row[1]): _text(row) for row in rows}
+
+    def heads(self, ids: Sequence[str], width: int) -> dict[str, tuple[str, str]]:
+        """Return the first characters of prompts and answers."""
+        rows = self._connection.query(
+            "SELECT s.id, substr(s.prompt, 1, ?), substr(s.answer, 1, ?)"
+            " FROM json_each(?) j JOIN samples s ON s.id = j.value",
+            *(width, width, json.dumps(list(ids))),
+        )
+        return {str(name): (str(prompt), str(answer)) for name, prompt, answer in rows}
+
+    def starting(self, beginning: str, most: int) -> list[str]:
+        """Return the first ids with a beginning, in their order."""
+        rows = self._connection.query(
+            "SELECT id FROM samples WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            *(beginning, beginning + "\U0010ffff", most),
+        )
+        return [str(name) for (name,) in rows]
+
+    def ids(self) -> list[str]:
+        """Return every id, in order."""
+        return [
+            str(name) for (name,) in self._connection.query("SELECT id FROM samples ORDER BY id")
+        ]
+
+    def rows(self, round: int) -> tuple[list[str], NDArray[np.int64]]:
+        """Return ids and numbers of a data set, in order of id."""
+        rows = self._connection.query(
+            "SELECT s.id, s.number FROM rows r JOIN samples s ON s.number = r.sample"
+            " WHERE r.round = ? ORDER BY s.id",
+            round,
+        )
+        return [str(name) for name, _ in rows], _integers(number for _, number in rows)
+
+    def measured(self, round: int) -> NDArray[np.int64]:
+        """Return the numbers of a diagnosis' samples, in the order of `signals.parquet`."""
+        rows = self._connection.query(
+            "SELECT sample FROM signals WHERE round = ? ORDER BY place", round
+        )
+        return _integers(number for (number,) in rows)
+
+    def holds(self, round: int, sample_id: str) -> bool:
+        """Return whether a data set has a sample."""
+        return bool(
+            self._connection.query(
+                "SELECT 1 FROM samples s JOIN rows r ON r.sample = s.number"
+                " WHERE s.id = ? AND r.round = ?",
+                *(sample_id, round),
+            )
+        )
+
+    def rounds_of(self, sample_id: str) -> dict[int, tuple[Origin, str | None]]:
+        """Return round -> origin and parent of a sample, for the data sets that have it."""
+        rows = self._connection.query(
+            "SELECT r.round, r.origin, r.parent_id FROM samples s JOIN rows r"
+            " ON r.sample = s.number WHERE s.id = ? ORDER BY r.round",
+            sample_id,
+        )
+        return {int(str(number)): (origin, parent) for number, origin, parent in rows}  # type: ignore[misc]
+
+    def made_of(self, parent_id: str) -> list[tuple[int, str, Origin]]:
+        """Return round, id and origin of the rows that have a sample as parent, in that order."""
+        rows = self._connection.query(
+            "SELECT r.round, s.id, r.origin FROM rows r JOIN samples s ON s.number = r.sample"
+            " WHERE r.parent_id = ? ORDER BY r.round, s.id",
+            parent_id,
+        )
+        return rows  # type: ignore[return-value]
+
+    def neighbours(self, round: int, sample_id: str) -> tuple[str, ...]:
+        """Return the ids of a sample's neighbours in a round, nearest first."""
+        rows = self._connection.query(
+            "SELECT m.neighbours FROM samples s JOIN signals m ON m.sample = s.number"
+            " WHERE s.id = ? AND m.round = ?",
+            *(sample_id, round),
+        )
+        return tuple(json.loads(str(rows[0][0]))) if rows else ()
+
+    def centre(self, round: int) -> NDArray[np.float64] | None:
+        """Return float64[d], the mean of a round's embeddings; None where there were too few."""
+        rows = self._connection.query("SELECT centre FROM diagnoses WHERE round = ?", round)
+        blob: Any = rows[0][0] if rows else None
+        return None if blob is None else np.frombuffer(blob, dtype=np.float64)
+
+    def places(self, round: int) -> Places:
+        """Return the map of a round."""
+        rows = self._connection.query(
+            "SELECT s.id, m.x, m.y FROM signals m JOIN samples s ON s.number = m.sample"
+            " WHERE m.round = ? AND m.x IS NOT NULL ORDER BY m.place",
+            round,
+        )
+        xy = np.array([row[1:] for row in rows], dtype=np.float32).reshape(-1, 2)
+        return Places([str(row[0]) for row in rows], xy)
+
+    def search(self, text: str) -> NDArray[np.int64] | None:
+        """Return the numbers of the samples that hold every word of a text; None for no words.
+
+        Prompt and answer are looked at, case aside; a word is found inside of others. One word that
+        can be the beginning of an id finds those ids too. Nothing is syntax. Of a text its first
+        1,000 characters and 32 words count.
+        """
+        words = _words(text)
+        if not words:
+            return None
+        # A run that goes on adds samples.
+        last = self._connection.query("SELECT max(number) FROM samples")[0][0]
+        key = "\n".join([str(last), *words])
+        with self._lock:
+            if key in self._found:
+                return self._found[key]
+        found = self._search(words)
+        with self._lock:
+            if len(self._found) >= 16:
+                self._found.pop(next(iter(self._found)))
+            self._found[key] = found
+        return found
+
+    def _search(self, words: Sequence[str]) -> NDArray[np.int64]:
+        trigrams = [part for word in words for part in _trigrams(word)]
+        conditions, values = [], []
+        for word in words:
+            condition, arguments = _condition(word)
+            conditions.append(condition)
+            values += arguments
+        where = " AND ".join(conditions)
+        if trigrams:
+            sql = (
+                "SELECT number FROM texts JOIN samples ON samples.number = texts.rowid"
+                f" WHERE texts MATCH ? AND {where}"
+            )
+            quoted = " ".join(_quoted(part) for part in dict.fromkeys(trigrams))
+            rows = self._connection.query(sql, quoted, *values)
+        else:
+            rows = self._connection.query(f"SELECT number FROM samples WHERE {where}", *values)
+        numbers = _integers(number for (number,) in rows)
+        if len(words) == 1 and _ID.fullmatch(words[0]):
+            named = self._connection.query(
+                "SELECT number FROM samples WHERE id >= ? AND id < ?",
+                *(words[0], words[0] + "\U0010ffff"),
+            )
+            numbers = np.union1d(numbers, _integers(number for (number,) in named))
+        return np.sort(numbers)
+
+
+def open_index(path: Path) -> Index | None:
+    """Open an index; None where there is none that this version can read."""
+    connection = open_for_reading(path)
+    return None if connection is None else Index(connection)
+
+
+def _words(text: str) -> list[str]:
+    # NUL would end the query in SQLite's eyes, and a lone surrogate can't be sent at all.
+    plain = text[:LONGEST_SEARCH].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+    return list(dict.fromkeys(plain.split()))[:MOST_WORDS]
+
+
+def _trigrams(word: str) -> list[str]:
+    return [word[i : i + _TRIGRAM] for i in range(len(word) - _TRIGRAM + 1)][:MOST_TRIGRAMS]
+
+
+def _quoted(part: str) -> str:
+    return '"' + part.replace('"', '""') + '"'
+
+
+def _condition(word: str) -> tuple[str, list[str]]:
+    """Return the SQL that says whether a text holds a word, and its values."""
+    if word.isascii() or word.lower() == word.upper():  # what SQLite's LIKE can compare
+        escaped = re.sub(r"([\\%_])", r"\\\1", word)
+        like = f"%{escaped}%"
+        return "(samples.prompt LIKE ? ESCAPE '\\' OR samples.answer LIKE ? ESCAPE '\\')", [
+            like,
+            like,
+        ]
+    return "(holds(samples.prompt, ?) OR holds(samples.answer, ?))", [word, word]
+
+
+def _holds(text: str, word: str) -> bool:
+    return word.lower() in text.lower()
+
+
+def _integers(values: Iterable[object]) -> NDArray[np.int64]:
+    return np.fromiter(values, dtype=np.int64)  # type: ignore[arg-type]
+
+
+def _text(row: tuple[Any, ...]) -> Text:
+    number, name, prompt, answer, messages, source, origin, parent, made = row
+    if messages is None:
+        turns = (Message("user", prompt), Message("assistant", answer))
+    else:
+        turns = tuple(message_from(plain) for plain in json.loads(messages))
+    return Text(number, name, prompt, answer, turns, source, origin, parent, made)

@@ -6,7 +6,7 @@ They may hold names from the run's files: whoever shows them cleans or escapes t
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .figures import count, duration, loss, several
+from .figures import count, duration, loss, several, signed_between
 
 Document = Mapping[str, Any]
 
@@ -73,3 +73,26 @@ def set_aside_line(rounds: Sequence[Mapping[str, Any]]) -> str | None:
         f"{several(everything.get('rows') or 0, 'row')} the loss of round {entry['round']} is "
         f"{loss(everything.get('loss'))}"
     )
+
+
+def gate_line(entry: Document) -> str | None:
+    """Say what the gate decided of a round and on what grounds; None before it did."""
+    gate = entry.get("gate")
+    if gate is None:
+        return None
+    if gate == "baseline":
+        return "the baseline that later rounds are held against"
+    found = entry.get("difference")
+    rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
+    if not found:
+        return f"{_GATES.get(gate, gate)} on {rows}"
+    interval = f"{found['mean']:+.4f} nats per token against round 0, 95% interval "
+    return f"{_GATES.get(gate, gate)}: {interval}{signed_between(found)}, on {rows}"
+
+
+_GATES = {
+    "better": "better than the rounds before",
+    "tie": "a tie, not measurably better",
+    "undecided": "undecided, too few rows to tell",
+    "rolled_back": "rolled back, worse than allowed",
+}

@@ -1,0 +1,81 @@
+"""The lines of a run: which row of one data set became which row of another.
+
+A rewritten row has an id of its own; what stays is the root, the row that its line began with. An
+added row begins a line.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .record import Record
+
+Line = tuple[str, str, str | None, int]
+"""Id, origin, parent and round of a row, as `Version.lines` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A data set by its lines.
+
+    Attributes:
+        ids: of its rows.
+        roots: id -> root, for the rows that were rewritten; the others are their own.
+        added: ids of the rows that an agent added, in this data set or an earlier one.
+    """
+
+    ids: frozenset[str]
+    roots: Mapping[str, str]
+    added: frozenset[str]
+
+    def root(self, name: str) -> str:
+        """Return the id of the row that a row's line began with."""
+        return self.roots.get(name, name)
+
+    def by_root(self) -> dict[str, str]:
+        """Return root -> id of every row."""
+        return {self.roots.get(name, name): name for name in self.ids}
+
+
+def lineage(record: Record, round: int) -> Lineage:
+    """Return the lines of a round's data set.
+
+    Raises:
+        DataError: a data set on the way to it can't be read.
+    """
+    path = [round]
+    while path[-1] > 0:
+        # What a round refined is the data set that it looked at: after a rollback an earlier one.
+        path.append(record.source_round(path[-1] - 1))
+    found = Lineage(frozenset(), {}, frozenset())
+    for number in reversed(path):
+        version = record.version(number)
+        key = ("lines", number)
+        lines = record.remembered(key, version.sha256, version.lines)
+        found = follow(found, lines, number)
+    return found
+
+
+def follow(before: Lineage, lines: Iterable[Line], round: int) -> Lineage:
+    """Return the lines of the next data set.
+
+    Args:
+        before: those of the data set that it was made from.
+        lines: of its rows.
+        round: its number; rows made by the round before it carry `round - 1`.
+    """
+    ids, roots, added = [], {}, []
+    for name, origin, parent, made in lines:
+        ids.append(name)
+        if origin == "seed":
+            continue
+        if name in before.ids and made != round - 1:
+            root = before.root(name)
+        elif origin == "rewritten" and parent is not None:
+            root = before.root(parent)
+        else:
+            root = name
+        if root != name:
+            roots[name] = root
+        if origin == "added" or root in before.added:
+            added.append(name)
+    return Lineage(frozenset(ids), roots, frozenset(added))

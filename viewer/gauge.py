@@ -6,7 +6,8 @@ from ..inspection.life import Reading
 
 WIDTH, HEIGHT = 220, 26
 _RANGES = {"complexity": (-3.0, 5.0), "diversity": (0.0, 1.0), "quality": (0.0, 1.0)}
-"""The usual range of each axis: spreads above the usual loss, cosine, chance. More is at the edge."""
+"""The usual range of each axis: spreads above the usual loss, cosine, chance; more is drawn at its
+edge."""
 
 
 def gauge(reading: Reading) -> Markup | None:

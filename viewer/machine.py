@@ -1,4 +1,4 @@
-"""The state machine of a run as a picture: the loop as a loop, lying where there is room, or upright.
+"""The state machine of a run as a picture: the loop as a loop, lying where there is room.
 
 Straight lines between boxes on a fixed plan: positions are data, so the two pictures are the same
 graph with its axes exchanged. Colours are the style sheet's, by the stage of each node.

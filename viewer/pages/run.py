@@ -138,7 +138,7 @@ def _loss(entry: Mapping[str, Any]) -> str:
     return loss(entry["evaluation"].get("holdout_loss"))
 
 
-def _usd(cost: float) -> str:
+def _usd(cost: Any) -> str:
     return f"{cost:.{2 if cost >= 0.1 or not cost else 4}f}"
 
 

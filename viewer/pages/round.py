@@ -81,7 +81,9 @@ def _headline(picture: RoundPicture) -> str:
     flagged = (entry.get("flagged") or {}).get("samples")
     if picture.missing:
         return picture.missing
-    told = f"{several(picture.rows or 0, 'row')} were looked at and {count(flagged)} of them flagged"
+    told = (
+        f"{several(picture.rows or 0, 'row')} were looked at and {count(flagged)} of them flagged"
+    )
     if entry.get("accepted") is None:
         return f"{told}; they are being refined."
     parts = [f"{count(entry[fate])} {fate}" for fate in _FATES if entry.get(fate)]
@@ -94,9 +96,7 @@ def _figures(entry: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     evaluation = entry.get("evaluation") or {}
     if evaluation:
         words = f"{between(evaluation.get('interval'))} on {several(evaluation['rows'], 'row')}"
-        found.append(
-            ("Hold-out loss, nats per token", loss(evaluation.get("holdout_loss")), words)
-        )
+        found.append(("Hold-out loss, nats per token", loss(evaluation.get("holdout_loss")), words))
     flagged = entry.get("flagged")
     if flagged:
         axes = ", ".join(f"{flagged[name]:,} {name}" for name in flagged if name != "samples")
@@ -165,7 +165,9 @@ def _charts(axis: AxisPicture) -> tuple[Markup, Markup]:
 def _points(points: Points, colour: Colour) -> dict[str, Any]:
     """Return scatter and map, and what a pointer over them needs to know."""
     by_axis = coloured(points, "axis")
-    scattered, places = scatter(by_axis.cloud(points.before, points.after), points.k, unit=points.unit)
+    scattered, places = scatter(
+        by_axis.cloud(points.before, points.after), points.k, unit=points.unit
+    )
     mapped, spots = cluster_map(coloured(points, colour).cloud(points.xs, points.ys), colour)
     outside = [layout.outside if layout else 0 for layout in (places, spots)]
     return {
@@ -205,7 +207,9 @@ def _spots(layout: Layout | None) -> list[list[float] | None]:
 
 def _drawn(points: Points) -> str:
     """Say which rows are drawn."""
-    flagged = "the one flagged row" if points.flagged == 1 else f"all {points.flagged:,} flagged rows"
+    flagged = (
+        "the one flagged row" if points.flagged == 1 else f"all {points.flagged:,} flagged rows"
+    )
     if not points.flagged:
         flagged = "no flagged row, since there is none,"
     if points.others == points.of_others:
@@ -249,12 +253,28 @@ def _proof(proof: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         return []
     terms = proof["terms"]
     pairs = (
-        ("Memorisation offset", terms.get("offset"), "what training alone takes off a row's loss"),
-        ("Loss floor", terms.get("loss_floor"), "below it an answer is too easy to teach anything"),
-        ("Margin", terms.get("margin"), "by how much a rewrite has to be better"),
-        ("Loss ceiling", proof.get("loss_ceiling"), "above it an answer is no answer"),
+        (
+            "Memorisation offset",
+            terms.get("offset"),
+            "taken off a proposal's loss: what training lowers only on rows that it saw",
+        ),
+        (
+            "Loss at least",
+            terms.get("loss_floor"),
+            "below the 10th percentile of the unflagged rows there is little to learn",
+        ),
+        (
+            "Loss at most",
+            proof.get("loss_ceiling"),
+            "the largest of an unflagged row, where complexity gives no bound",
+        ),
+        (
+            "Margin of quality",
+            terms.get("margin"),
+            "twice its standard error, by which a rewrite has to gain",
+        ),
         ("Quality threshold", terms.get("quality_threshold"), "below it a row is flagged"),
-        ("Median quality", terms.get("quality_median"), "of the rows that are not flagged"),
+        ("Median quality", terms.get("quality_median"), "of the rows that were measured"),
     )
     return [(name, f"{value:.4f}, {why}") for name, value, why in pairs if value is not None]
 

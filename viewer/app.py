@@ -19,7 +19,7 @@ from starlette.routing import Route
 from ..core.errors import MiddoError, UsageError
 from ..inspection.record import Record
 from .links import Served
-from .pages import run, sample, samples
+from .pages import round, run, sample, samples
 from .pages.frame import frame
 from .rendering import environment, render
 from .security import App, Door, Guard
@@ -64,6 +64,7 @@ def make_app(record: Record, door: Door) -> App:
     routes = [
         Route("/", page(run.page)),
         Route("/progress", page(run.progress)),
+        Route("/rounds/{round}", page(round.page)),
         Route("/samples", page(samples.page)),
         Route("/samples/{sample_id}", page(sample.page)),
         Route("/static/{name}", _static()),

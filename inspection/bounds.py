@@ -47,7 +47,7 @@ def held_to(numbers: Mapping[str, Any]) -> tuple[Figure, ...]:
         Figure(
             name.replace("_", " "),
             _text(numbers[name]),
-            ", ".join(bounds.get(name, ())),
+            ", ".join(sorted(bounds.get(name, ()), key=_lower_first)),
             _number(numbers[name]),
         )
         for name in alone
@@ -66,6 +66,10 @@ def _bound(name: str, value: Any, numbers: Mapping[str, Any]) -> tuple[str, str]
             compared = f"{stem}_compared"  # the same without what memory adds
             return compared if compared in numbers else stem, f"{side} {_text(value)}"
     return "", ""
+
+
+def _lower_first(words: str) -> bool:
+    return not words.startswith(("at least", "above"))
 
 
 def _number(value: Any) -> float | None:

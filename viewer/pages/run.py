@@ -15,9 +15,11 @@ from starlette.requests import Request
 from ...inspection import sentences
 from ...inspection.figures import DASH, count, duration, loss, several
 from ...inspection.record import Record
+from ...inspection.spending import spending
 from ...inspection.steps import Standing, standing
 from ..machine import described, machine
 from .frame import frame
+from .run_curves import curves
 
 FATES = ("accepted", "rejected", "failed", "deferred")
 AXES = ("complexity", "diversity", "quality")
@@ -55,6 +57,7 @@ def context(record: Record) -> dict[str, Any]:
         "figures": _figures(document),
         "details": _details(record, document),
         "next_step": _next_step(record, document),
+        "curves": curves(document, spending(record)),
         "rounds": [_row(entry) for entry in document.get("rounds") or []],
         "fates": FATES,
         "axes": AXES,
@@ -121,8 +124,11 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     tokens = document.get("tokens")
     if tokens:
         used = (tokens.get("prompt") or 0) + (tokens.get("completion") or 0)
-        calls = several(tokens.get("calls") or 0, "call")
-        found.append(("Tokens of the agents", count(used), calls))
+        calls, replayed = tokens.get("calls") or 0, tokens.get("replayed") or 0
+        word = several(calls - replayed, "call") + (
+            f", {count(replayed)} replayed" * bool(replayed)
+        )
+        found.append(("Tokens of the agents", count(used), word))
     cost = document.get("cost_usd")
     if tokens:
         word = (

@@ -49,7 +49,8 @@ def context(record: Record, sample_id: str) -> dict[str, Any]:
 def _title(rounds: Sequence[RoundOfLife]) -> str:
     """Return the first words of the prompt, as people remember a sample by them."""
     prompts = [m.content for one in rounds for m in one.messages if m.role == "user"]
-    words = " ".join(prompts[0].split()) if prompts else ""
+    lines = [line.strip() for line in prompts[0].splitlines() if line.strip()] if prompts else []
+    words = " ".join(lines[0].split()) if lines else ""
     return words if len(words) <= 90 else words[:90].rsplit(" ", 1)[0] + "…"
 
 
@@ -123,6 +124,8 @@ def _compared(attempt: Attempt, old: tuple[Message, ...]) -> list[dict[str, Any]
                 "role": message.role,
                 "pieces": pieces,
                 "is_same": is_same,
+                "text": message.content,
+                "has_both": len({piece.kind for piece in pieces} - {"same"}) == 2,
                 "is_long": _is_long("".join(piece.text for piece in pieces)),
             }
         )

@@ -17,6 +17,14 @@
   const chosen = stored();
   if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
 
+  // On a narrow page the filters would stand before what they filter: they begin closed.
+  const fold = () => {
+    const box = document.querySelector("details.facets-box");
+    if (box && window.matchMedia("(max-width: 48rem)").matches) box.open = false;
+  };
+  document.addEventListener("DOMContentLoaded", fold);
+  document.addEventListener("htmx:afterSwap", fold);
+
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector("button.theme");
     if (!button) return;

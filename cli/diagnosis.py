@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..inspection.axis import VIEWS, View
+from ..inspection.calibrated import Kind, kinds, ratings
 from ..inspection.figures import DASH, aligned, count, percent, several
-from .axis import INDENT, VIEWS, WIDTH, Rows, View, axis_section, times
+from .axis import INDENT, WIDTH, Rows, axis_section, times
 from .output import clean, labelled, shortened, wrapped
 
 Document = Mapping[str, Any]
@@ -113,39 +115,24 @@ def _calibration(found: Mapping[str, Any]) -> list[str]:
         "0.6."
     )
     table = [["broken by", "answers", "area", "95% interval", "counts", "best signal, alone"]]
-    table += [_kind(kind, found["signals"]) for kind in found["kinds"]]
+    table += [_kind(kind) for kind in kinds(found)]
     lines += ["", *aligned(table, [False, True, True, False, False, False]), ""]
     used = ", ".join(found["signals"]) if found["on"] else "none, since no way counts"
     lines += wrapped(f"Signals used: {used}", hanging=INDENT)
-    if found["ratings"] is not None:
-        lines += wrapped(_ratings(found["ratings"]), hanging=INDENT)
+    if told := ratings(found["ratings"]):
+        lines += wrapped(told, hanging=INDENT)
     return [title, *(INDENT + line if line else "" for line in lines)]
 
 
-def _kind(kind: Mapping[str, Any], signals: Sequence[str]) -> list[str]:
-    alone = {name: max(area, 1 - area) for name, area in kind["alone"].items() if name in signals}
-    name, area = min(alone.items(), key=lambda item: (-item[1], item[0]))
-    best = clean(name).removeprefix("rating_").replace("_", " ")
+def _kind(kind: Kind) -> list[str]:
     return [
-        clean(kind["kind"]),
-        count(kind["rows"]),
-        f"{kind['auc']:.3f}",
-        f"{kind['low']:.3f} to {kind['high']:.3f}",
-        "yes" if kind["counts"] else "no",
-        f"{best} {area:.2f}",
+        clean(kind.name),
+        count(kind.rows),
+        f"{kind.auc:.3f}",
+        f"{kind.low:.3f} to {kind.high:.3f}",
+        "yes" if kind.counts else "no",
+        f"{clean(kind.best)} {kind.best_auc:.2f}",
     ]
-
-
-def _ratings(trial: Mapping[str, Any]) -> str:
-    """Say whether the ratings, which cost extra, earned their place."""
-    if trial["added"] is None:
-        share = percent(trial["mass"])
-        return f"The model's own ratings: not computed, it gives them {share} of its probability"
-    error = trial["standard_error"]
-    change = f"the mean area changes by {trial['added']:+.4f}"
-    change += "" if error is None else f" (standard error {error:.4f})"
-    verdict = "used" if trial["kept"] else "not used, too little for the cost"
-    return f"The model's own ratings: {change}; {verdict}"
 
 
 def _cautions(cautions: Sequence[str]) -> list[str]:

@@ -253,6 +253,22 @@ def export(
 
 
 @app.command()
+def view(
+    folder: RunFolder,
+    port: Annotated[int | None, typer.Option(help="Port [8710, or a free one].")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback a token is needed.")
+    ] = "127.0.0.1",
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    as_json: Json = False,
+) -> Task:
+    """Show a run in the browser: rounds, samples and what agents made of them."""
+    from . import view as pages
+
+    return partial(pages.view, folder, host, port, opens=not no_open)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> Task:
     """Check whether this machine has what a run needs."""
     from . import doctor as checks

@@ -35,6 +35,8 @@ class Reply:
         error: one line for stderr, or None.
         lines: printed one by one as they come, with and without `--json`, in place of document
             and text; None where the answer is known at once.
+        then: what goes on after the reply is printed, such as a server; only its error and exit
+            code are told.
     """
 
     document: Any
@@ -42,6 +44,7 @@ class Reply:
     exit_code: int = 0
     error: str | None = None
     lines: Iterator[str] | None = None
+    then: "Task | None" = None
 
 
 Task = Callable[[], Reply]
@@ -111,13 +114,18 @@ def labelled(label: str, text: object, column: int, width: int = 78) -> list[str
 
 def write(reply: Reply, *, as_json: bool) -> int:
     """Print a reply and return its exit code."""
-    if reply.error is not None:
-        print(f"middo: {redact(clean(reply.error))}", file=sys.stderr, flush=True)
+    write_error(reply)
     # ASCII only: JSON then reads the same under every locale and steers no terminal.
     text = json.dumps(reply.document, indent=2) if as_json else reply.text
     if text:
         _print(text)
     return reply.exit_code
+
+
+def write_error(reply: Reply) -> None:
+    """Print a reply's error as one line on stderr, where it has one."""
+    if reply.error is not None:
+        print(f"middo: {redact(clean(reply.error))}", file=sys.stderr, flush=True)
 
 
 def write_lines(lines: Iterator[str]) -> None:

@@ -54,20 +54,6 @@ def _row(entry: Round) -> list[str]:
     ]
 
 
-def set_aside_line(rounds: Sequence[Round]) -> str | None:
-    """Say how many hold-out rows the gate leaves out, with the last round's loss on all rows."""
-    entry = next((r for r in reversed(rounds) if r.get("evaluation")), None)
-    evaluation = (entry or {}).get("evaluation") or {}
-    if entry is None or not evaluation.get("set_aside"):
-        return None
-    everything = evaluation.get("all_rows") or {}
-    return (
-        f"{several(evaluation['set_aside'], 'broken row')} of the hold-out set aside; with all "
-        f"{several(everything.get('rows') or 0, 'row')} the loss of round {entry['round']} is "
-        f"{loss(everything.get('loss'))}"
-    )
-
-
 def round_steps(rounds: Sequence[Round]) -> Iterator[str]:
     """Yield a paragraph for every round that was diagnosed: flags, fates, reasons, cautions."""
     for entry in rounds:

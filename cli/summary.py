@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..curation.verdict import verdict
-from ..inspection.figures import DASH, count, duration, loss, several
+from ..inspection.figures import DASH, duration, loss, several
+from ..inspection.sentences import data_line, set_aside_line, time_line, tokens_line
 from .output import clean
-from .rounds import round_steps, round_table, set_aside_line, waiting
+from .rounds import round_steps, round_table, waiting
 
 Document = Mapping[str, Any]
 WIDTH = 96
@@ -50,56 +51,6 @@ def status_text(document: Document, folder: Path) -> str:
         ("Next", _next_line(document, folder)),
     )
     return "\n\n".join(part for part in (_head(document), "\n".join(table), tail) if part)
-
-
-def data_line(document: Document) -> str | None:
-    """Say where the imported rows went."""
-    if document.get("imported") is None:
-        return None
-    rounds = document.get("rounds") or [{}]
-    rows = (rounds[0].get("dataset") or {}).get("rows")
-    form = f" ({clean(document['format'])})" if document.get("format") else ""
-    return (
-        f"{several(document['imported'], 'row')} imported{form}: {count(rows)} to train on, "
-        f"{count(document.get('holdout'))} held out, "
-        f"{count(document.get('quarantined'))} quarantined, "
-        f"{count(document.get('not_selected'))} not selected"
-    )
-
-
-def tokens_line(document: Document) -> str | None:
-    """Say what the agents' models used; what is unknown is called unknown."""
-    tokens = document.get("tokens")
-    if tokens is None:
-        return None
-    calls, replayed = tokens.get("calls") or 0, tokens.get("replayed") or 0
-    text = (
-        f"{count(tokens.get('prompt'))} read and {count(tokens.get('completion'))} written in "
-        f"{several(calls - replayed, 'call')}"
-    )
-    if replayed:
-        text += f"; {several(replayed, 'answer')} replayed from a recording"
-    if tokens.get("unknown_calls"):
-        text += f", and unknown for {several(tokens['unknown_calls'], 'more call')}"
-    cost = document.get("cost_usd")
-    if cost is None:
-        return text + "; cost unknown"
-    if cost == 0:
-        return text + "; no cost, all models are local"
-    return text + f"; {cost:.{2 if cost >= 0.1 else 4}f} USD"
-
-
-def time_line(document: Document) -> str:
-    """Say how long the run took and which steps took it, the longest first."""
-    spent: dict[str, float] = {}
-    for entry in document.get("rounds", []):
-        for node, seconds in (entry.get("times") or {}).items():
-            spent[node] = spent.get(node, 0.0) + seconds
-    total = duration(document.get("seconds"))
-    if not spent:
-        return total
-    order = sorted(spent.items(), key=lambda item: -item[1])
-    return f"{total}: " + ", ".join(f"{clean(node)} {duration(s)}" for node, s in order)
 
 
 def status_words(document: Document) -> str:

@@ -100,6 +100,14 @@ class Version:
         """Return the ids in the order of the samples; only that column is read."""
         return [name for batch in self._batches(["id"]) for name in batch["id"].to_pylist()]
 
+    def lines(self) -> list[tuple[str, str, str | None, int]]:
+        """Return id, origin, parent and round of each sample, in their order; no text is read."""
+        names = ["id", "origin", "parent_id", "round"]
+        found: list[tuple[str, str, str | None, int]] = []
+        for batch in self._batches(names):
+            found += zip(*(batch[name].to_pylist() for name in names), strict=True)
+        return found
+
     def take(self, ids: Iterable[str]) -> dict[str, Sample]:
         """Return the samples with these ids, in the order asked for.
 

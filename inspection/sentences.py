@@ -1,0 +1,98 @@
+"""A run's figures in sentences, the same in the terminal and on the pages.
+
+They may hold names from the run's files: whoever shows them cleans or escapes them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .figures import count, duration, loss, several, signed_between
+
+Document = Mapping[str, Any]
+
+
+def data_line(document: Document) -> str | None:
+    """Say where the imported rows went."""
+    if document.get("imported") is None:
+        return None
+    rounds = document.get("rounds") or [{}]
+    rows = (rounds[0].get("dataset") or {}).get("rows")
+    form = f" ({document['format']})" if document.get("format") else ""
+    return (
+        f"{several(document['imported'], 'row')} imported{form}: {count(rows)} to train on, "
+        f"{count(document.get('holdout'))} held out, "
+        f"{count(document.get('quarantined'))} quarantined, "
+        f"{count(document.get('not_selected'))} not selected"
+    )
+
+
+def tokens_line(document: Document) -> str | None:
+    """Say what the agents' models used; what is unknown is called unknown."""
+    tokens = document.get("tokens")
+    if tokens is None:
+        return None
+    calls, replayed = tokens.get("calls") or 0, tokens.get("replayed") or 0
+    text = (
+        f"{count(tokens.get('prompt'))} read and {count(tokens.get('completion'))} written in "
+        f"{several(calls - replayed, 'call')}"
+    )
+    if replayed:
+        text += f"; {several(replayed, 'answer')} replayed from a recording"
+    if tokens.get("unknown_calls"):
+        text += f", and unknown for {several(tokens['unknown_calls'], 'more call')}"
+    cost = document.get("cost_usd")
+    if cost is None:
+        return text + "; cost unknown"
+    if cost == 0:
+        return text + "; no cost, all models are local"
+    return text + f"; {cost:.{2 if cost >= 0.1 else 4}f} USD"
+
+
+def time_line(document: Document) -> str:
+    """Say how long the run took and which steps took it, the longest first."""
+    spent: dict[str, float] = {}
+    for entry in document.get("rounds", []):
+        for node, seconds in (entry.get("times") or {}).items():
+            spent[node] = spent.get(node, 0.0) + seconds
+    total = duration(document.get("seconds"))
+    if not spent:
+        return total
+    order = sorted(spent.items(), key=lambda item: -item[1])
+    return f"{total}: " + ", ".join(f"{node} {duration(s)}" for node, s in order)
+
+
+def set_aside_line(rounds: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say how many hold-out rows the gate leaves out, with the last round's loss on all rows."""
+    entry = next((r for r in reversed(rounds) if r.get("evaluation")), None)
+    evaluation = (entry or {}).get("evaluation") or {}
+    if entry is None or not evaluation.get("set_aside"):
+        return None
+    everything = evaluation.get("all_rows") or {}
+    return (
+        f"{several(evaluation['set_aside'], 'broken row')} of the hold-out set aside; with all "
+        f"{several(everything.get('rows') or 0, 'row')} the loss of round {entry['round']} is "
+        f"{loss(everything.get('loss'))}"
+    )
+
+
+def gate_line(entry: Document) -> str | None:
+    """Say what the gate decided of a round and on what grounds; None before it did."""
+    gate = entry.get("gate")
+    if gate is None:
+        return None
+    if gate == "baseline":
+        return "the baseline that later rounds are held against"
+    found = entry.get("difference")
+    rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
+    if not found:
+        return f"{_GATES.get(gate, gate)} on {rows}"
+    interval = f"{found['mean']:+.4f} nats per token against round 0, 95% interval "
+    return f"{_GATES.get(gate, gate)}: {interval}{signed_between(found)}, on {rows}"
+
+
+_GATES = {
+    "better": "better than the rounds before",
+    "tie": "a tie, not measurably better",
+    "undecided": "undecided, too few rows to tell",
+    "rolled_back": "rolled back, worse than allowed",
+}

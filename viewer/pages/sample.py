@@ -1,0 +1,154 @@
+"""The Sample page: a life as `middo explain` tells it, with the diffs and the agents' own words."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from ...core.records import Message
+from ...inspection.bounds import held_to
+from ...inspection.diff import Piece, word_diff
+from ...inspection.life import Attempt, Gate, Reading, RoundOfLife
+from ...inspection.lives import life
+from ...inspection.names import resolve
+from ...inspection.record import Record
+from ..gauge import gauge
+from .frame import frame
+
+LONG = 2_000
+"""Characters from which a text scrolls in a box of its own."""
+LONG_LINES = 24
+
+
+def page(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
+    """Return the page of the sample that the address names.
+
+    Raises:
+        UsageError: no sample of the run has this id, or several begin so.
+    """
+    return "sample.html", context(record, resolve(record, request.path_params["sample_id"]))
+
+
+def context(record: Record, sample_id: str) -> dict[str, Any]:
+    """Return what `sample.html` shows of a sample, by its full id."""
+    found = life(record, sample_id)
+    rounds = []
+    before: tuple[Message, ...] | None = None
+    for one in found.rounds:
+        rounds.append(_round(one, before))
+        before = one.messages
+    return {
+        **frame(record, "sample"),
+        "life": found,
+        "title": _title(found.rounds),
+        "rounds": rounds,
+    }
+
+
+def _title(rounds: Sequence[RoundOfLife]) -> str:
+    """Return the first words of the prompt, as people remember a sample by them."""
+    prompts = [m.content for one in rounds for m in one.messages if m.role == "user"]
+    lines = [line.strip() for line in prompts[0].splitlines() if line.strip()] if prompts else []
+    words = " ".join(lines[0].split()) if lines else ""
+    return words if len(words) <= 90 else words[:90].rsplit(" ", 1)[0] + "…"
+
+
+def _round(one: RoundOfLife, before: tuple[Message, ...] | None) -> dict[str, Any]:
+    return {
+        "it": one,
+        "is_changed": one.messages != before,
+        "turns": [_turn(message) for message in one.messages],
+        "readings": [_reading(reading) for reading in one.readings],
+        "attempts": [_attempt(attempt, one.messages) for attempt in one.attempts],
+        "losses": [
+            (label, one.values[name])
+            for name, label in (("loss_base", "before training"), ("loss_tuned", "after training"))
+            if name in one.values
+        ],
+        "effort": _effort(one),
+    }
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    text = message.content
+    return {"role": message.role, "text": text, "is_long": _is_long(text)}
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONG or text.count("\n") > LONG_LINES
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {"it": reading, "gauge": gauge(reading)}
+
+
+def _attempt(attempt: Attempt, old: tuple[Message, ...]) -> dict[str, Any]:
+    checks = [gate for gate in attempt.gates if gate.node == "checks"]
+    return {
+        "it": attempt,
+        "turns": _compared(attempt, old),
+        "refusals": [_gate(gate) for gate in attempt.gates if not gate.passed],
+        "checks": [_gate(gate) for gate in checks],
+        "passed": sum(gate.passed for gate in checks),
+        "judges": [_gate(gate) for gate in attempt.gates if gate.node != "checks"],
+        "calls": [
+            {"it": call, "value": None if call.value is None else _json(call.value)}
+            for call in attempt.calls
+        ],
+    }
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    return {"it": gate, "figures": held_to(gate.numbers)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _compared(attempt: Attempt, old: tuple[Message, ...]) -> list[dict[str, Any]]:
+    """Return the proposed turns as diffs against the old ones; turns that stay are left out."""
+    found = []
+    for place, message in enumerate(attempt.messages):
+        before = "" if attempt.adds or place >= len(old) else old[place].content
+        is_same = not attempt.adds and before == message.content
+        if is_same and message.role == "system":
+            continue
+        if attempt.adds:
+            pieces: tuple[Piece, ...] = (Piece("same", message.content),)
+        else:
+            pieces = word_diff(before, message.content)
+        found.append(
+            {
+                "role": message.role,
+                "pieces": pieces,
+                "is_same": is_same,
+                "text": message.content,
+                "has_both": len({piece.kind for piece in pieces} - {"same"}) == 2,
+                "is_long": _is_long("".join(piece.text for piece in pieces)),
+            }
+        )
+    return found
+
+
+def _effort(one: RoundOfLife) -> dict[str, Any] | None:
+    """Return what the calls of a round took; a sum that leaves some out is not one."""
+    calls = one.calls
+    if not calls:
+        return None
+    read = [call.prompt_tokens for call in calls]
+    written = [call.completion_tokens for call in calls]
+    usd = [call.usd for call in calls]
+    return {
+        "calls": len(calls),
+        "replayed": sum(call.source == "replayed" for call in calls),
+        "read": _sum(read),
+        "written": _sum(written),
+        "usd": _sum(usd),
+        "seconds": sum(call.seconds for call in calls),
+    }
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    return None if any(value is None for value in values) else sum(values)

@@ -1,0 +1,39 @@
+"""Templates to HTML: one Jinja2 environment, autoescaping, with the filters that pages share."""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..inspection import figures
+from .links import Links
+from .visible import plain, visible
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment; a name that a template misspells raises."""
+    made = Environment(
+        loader=PackageLoader("middo.viewer"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update(
+        visible=visible,
+        plain=plain,
+        count=figures.count,
+        several=figures.several,
+        duration=figures.duration,
+        loss=figures.loss,
+        between=figures.between,
+        percent=figures.percent,
+    )
+    return made
+
+
+def render(name: str, links: Links, context: dict[str, Any]) -> str:
+    """Return a template of `viewer/templates` as HTML; all its addresses come from `links`."""
+    return environment().get_template(name).render(links=links, **context)

@@ -1,0 +1,1 @@
+"""Styles, scripts and pictures that pages load; vendored files have their licence beside them."""

@@ -1,0 +1,48 @@
+"""Untrusted text for a page: what can't be seen, or would reorder what is seen, is shown as a mark.
+
+Escaping makes a text harmless to the browser; this makes it honest to the reader. A NUL, an escape
+or a right-to-left override stands as its code point in a marked box. Where a joiner or a variation
+selector belongs to the writing (emoji, Persian, Indic scripts) it is left alone.
+"""
+
+import re
+import unicodedata
+
+from markupsafe import Markup, escape
+
+_SUSPECT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u2028\u2029\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e0fff\U0001d173-\U0001d17a]"
+)
+
+
+def visible(text: object) -> Markup:
+    """Return a text as HTML: escaped, and every hidden character as `<span class="hidden-char">`.
+
+    A carriage return before a line feed is dropped. A span holds `U+202E`, with the name of the
+    character as its tooltip.
+    """
+    plain = str(text).replace("\r\n", "\n")
+    parts: list[str] = []
+    end = 0
+    for found in _SUSPECT.finditer(plain):
+        parts += (escape(plain[end : found.start()]), _mark(found.group()))
+        end = found.end()
+    parts.append(escape(plain[end:]))
+    return Markup("").join(Markup(part) for part in parts)
+
+
+def plain(text: object) -> str:
+    """Return a text for places that take no markup (titles, attributes): marks as `<U+202E>`."""
+    spaced = str(text).replace("\r\n", "\n")
+    return _SUSPECT.sub(lambda found: f"<{_code(found.group())}>", spaced)
+
+
+def _mark(char: str) -> Markup:
+    name = unicodedata.name(char, "control character").lower()
+    return Markup('<span class="hidden-char" title="{}">{}</span>').format(name, _code(char))
+
+
+def _code(char: str) -> str:
+    return f"U+{ord(char):04X}"

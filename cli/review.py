@@ -29,11 +29,12 @@ def overview(folder: Path) -> Reply:
     """List what is under review, decided or not; with everything that deciding needs."""
     document = read_run(folder)
     found = _under_review(folder)
+    waiting = [_plain(one) for one in found if one.word is None]
     reply = {
         "run": document.get("run"),
         "status": document.get("status"),
         "round": found[0].round if found else None,
-        "waiting": [_plain(one) for one in found if one.word is None],
+        "waiting": waiting,
         "decided": [_plain(one) for one in found if one.word is not None],
     }
     if not found:
@@ -44,7 +45,7 @@ def overview(folder: Path) -> Reply:
         [one.sample_id, str(one.axis), one.word.decision if one.word else "waits", brief(one)]
         for one in found
     ]
-    lines = [*aligned(table, [False] * 4), "", *wrapped(_next(folder, len(reply["waiting"])), 96)]
+    lines = [*aligned(table, [False] * 4), "", *wrapped(_next(folder, len(waiting)), 96)]
     return Reply(reply, "\n".join(lines))
 
 

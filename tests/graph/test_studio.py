@@ -55,7 +55,8 @@ async def test_a_run_that_is_started_there_says_how_to_run(
     graph = loaded()
     graph.checkpointer = InMemorySaver()  # the server puts its own there
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
-    for given in ({"round": 0, "source_round": 0, "stop": ""}, Command(resume="go on")):
+    inputs: list[Any] = [{"round": 0, "source_round": 0, "stop": ""}, Command(resume="go on")]
+    for given in inputs:
         await graph.ainvoke(given, thread)
         state = await graph.aget_state(thread)
         assert state.next == ("prepare",)

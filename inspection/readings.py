@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.records import Axis
+from .columns import Columns
 from .life import Reading
-from .record import Columns, Record
+from .record import Record
 
 SCORES: dict[Axis, tuple[str, bool]] = {
     Axis.COMPLEXITY: ("complexity", True),

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.records import Axis
-from .record import Columns, Record
+from .columns import Columns
+from .record import Record
 from .samples import PAGE_ROWS, Facet, Order, Page, Query, Row
 
 TEXT_CHARACTERS = 200

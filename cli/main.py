@@ -142,6 +142,22 @@ def list_(
 
 
 @app.command()
+def diagnose(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Data set to look at.")],
+    model: Annotated[str, typer.Option(help="Base model.")],
+    out: Annotated[Path, typer.Option(help="Folder for signals and diagnosis.")],
+    adapter: Annotated[Path | None, typer.Option(help="Adapter of the tuned model.")] = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> Task:
+    """Measure signals and flag samples, without rewriting any."""
+    from . import loop
+
+    choice = loop.Choice(None, {"data.path": data, "model.base": model}, tuple(sets or ()))
+    return partial(loop.diagnose, choice, adapter, out)
+
+
+@app.command()
 def explain(
     folder: RunFolder,
     sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="Its id, or the beginning.")],
@@ -179,22 +195,6 @@ def trace(
     if follow:
         return partial(page.follow, folder, wanted, as_json=as_json)
     return partial(page.show, folder, wanted, slow=slow)
-
-
-@app.command()
-def diagnose(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Data set to look at.")],
-    model: Annotated[str, typer.Option(help="Base model.")],
-    out: Annotated[Path, typer.Option(help="Folder for signals and diagnosis.")],
-    adapter: Annotated[Path | None, typer.Option(help="Adapter of the tuned model.")] = None,
-    sets: Sets = None,
-    as_json: Json = False,
-) -> Task:
-    """Measure signals and flag samples, without rewriting any."""
-    from . import loop
-
-    choice = loop.Choice(None, {"data.path": data, "model.base": model}, tuple(sets or ()))
-    return partial(loop.diagnose, choice, adapter, out)
 
 
 @app.command()

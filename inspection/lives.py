@@ -6,11 +6,12 @@ from typing import Any
 from ..core.errors import UsageError
 from ..core.records import Axis, Fate
 from .attempts import attempts_of, calls_of, verdicts_of
+from .columns import Columns
 from .endings import ending
 from .life import Life, Neighbour, RoundOfLife
 from .lines import Line, line_of
 from .readings import axis_readings, measured_values, place_of
-from .record import Columns, Record
+from .record import Record
 from .reviews import review_of
 from .similarity import similarities
 

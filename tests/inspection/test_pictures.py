@@ -7,6 +7,7 @@ import pytest
 
 from middo.core.records import Axis
 from middo.inspection.calibrated import kinds, ratings
+from middo.inspection.figures import cut
 from middo.inspection.pictures import RoundPicture, round_picture
 from middo.inspection.points import MOST_OTHERS, PLAIN, choose
 from middo.inspection.record import open_record
@@ -170,3 +171,8 @@ def test_a_round_without_diagnosis_says_why(tmp_path: Path, status: str, told: s
         picture = round_picture(record, 0)
     assert told in picture.missing
     assert picture.points is None
+
+
+def test_a_long_prompt_is_cut_and_shows_it() -> None:
+    assert cut("x" * 10, 10) == "x" * 10
+    assert cut("word " * 5, 11) == "word word…"

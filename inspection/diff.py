@@ -84,7 +84,8 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 
     def flush() -> None:
         nonlocal removed, added
-        found.extend(Piece(k, t) for k, t in (("removed", removed), ("added", added)) if t)
+        both = (Piece("removed", removed), Piece("added", added))
+        found.extend(piece for piece in both if piece.text)
         removed = added = ""
 
     kept = [piece for piece in pieces if piece.text]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.config import RunConfig
-from ..core.errors import DataError, MiddoError, UsageError
+from ..core.errors import ConfigError, DataError, MiddoError, UsageError
 from ..formats.configuration import load_config
 from ..stores.database import Database, read_database
 from ..stores.facts import Facts
@@ -61,9 +61,8 @@ class Record:
         Raises:
             ConfigError: the file can't be read, or was written by another version of Middo.
         """
-        return self._read(
-            self.folder / CONFIG, lambda path: load_config(path, environ={})
-        ) or load_config(self.folder / CONFIG, environ={})
+        path = self.folder / CONFIG
+        return self._read(path, _config) or _config(path)
 
     def rounds(self) -> list[int]:
         """Return the rounds whose data set is published, in order."""
@@ -168,7 +167,7 @@ class Record:
         """
         with self._lock:
             if self._indexes is None:
-                self._indexes = Indexes(self.folder, lambda: self.config().seed)
+                self._indexes = Indexes(self.folder, self._seed)
             return self._indexes.current()
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
@@ -198,6 +197,13 @@ class Record:
     def __exit__(self, *_: object) -> None:
         """Close all files."""
         self.close()
+
+    def _seed(self) -> int:
+        """Return the seed; a configuration of another version must not hide the whole run."""
+        try:
+            return self.config().seed
+        except ConfigError:
+            return RunConfig().seed  # it chooses rows that the map is fitted on, and no more
 
     def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
         """Read a file, unless it is as it was; None where there is none."""
@@ -229,6 +235,10 @@ def open_record(folder: Path) -> Record:
     return Record(folder)
 
 
+def _config(path: Path) -> RunConfig:
+    return load_config(path, environ={})
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -255,9 +265,28 @@ def _columns(path: Path) -> Columns:
         if name == "flags":
             found[name] = _lists(column.combine_chunks())
         elif str(column.type) == "string":
-            found[name] = column.to_numpy()
+            found[name] = _objects(column.to_pylist())
         else:
-            found[name] = column.cast("float64").to_numpy()
+            found[name] = _floats(column.combine_chunks().cast("float64"))
+    return found
+
+
+def _floats(column: Any) -> NDArray[np.float64]:
+    """Return a column with NaN for null, from its buffers: pyarrow would load pandas for that."""
+    valid, values = column.buffers()
+    if values is None:  # no rows, or none with a value
+        return np.full(len(column), np.nan)
+    rows = slice(column.offset, column.offset + len(column))
+    found = np.frombuffer(values, np.float64)[rows]
+    if column.null_count == 0:
+        return found
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[rows]
+    return np.where(bits, found, np.nan)
+
+
+def _objects(values: list[Any]) -> NDArray[Any]:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
     return found
 
 
@@ -265,7 +294,9 @@ def _lists(column: Any) -> NDArray[Any]:
     """Return lists of strings as tuples, object[n]; most are empty and share one."""
     found = np.empty(len(column), dtype=object)
     found.fill(())
-    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    for place in np.flatnonzero(lengths).tolist():
+    if not len(column):
+        return found
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
+    for place in np.flatnonzero(np.diff(offsets)).tolist():
         found[place] = tuple(column[place].as_py())
     return found

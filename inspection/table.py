@@ -113,10 +113,10 @@ def _columns(record: Record, number: int, signals: Columns | None) -> _Columns:
             numbers = np.full(len(ids), -1, dtype=np.int64)
         scores = {name: signals[name] for name in _SCORES}
         bits = {axis: np.uint8(1 << place) for place, axis in enumerate(_AXES)}
-        flags = np.array(
-            [sum(bits[axis] for axis in flagged or ()) for flagged in signals["flags"]],
-            dtype=np.uint8,
-        )
+        flags = np.zeros(len(ids), dtype=np.uint8)
+        for place, flagged in enumerate(signals["flags"]):
+            for axis in flagged:
+                flags[place] |= bits[axis]
     places = {name: place for place, name in enumerate(ids)}
     return _Columns(ids, places, numbers, scores, flags, (index, signals))
 
@@ -156,11 +156,11 @@ def _masks(record: Record, query: Query, columns: _Columns, fates: _Fates) -> di
 
 def _flagged(columns: _Columns, axis: str) -> Mask:
     if axis == ANY:
-        return columns.flags != 0
+        return np.not_equal(columns.flags, 0)
     if axis == NONE:
-        return columns.flags == 0
+        return np.equal(columns.flags, 0)
     bit = np.uint8(1 << _AXES.index(axis)) if axis in _AXES else np.uint8(0)
-    return (columns.flags & bit) != 0
+    return np.not_equal(columns.flags & bit, 0)
 
 
 def _all(masks: Mapping[str, Mask], rows: int, but: str = "") -> Mask:

@@ -131,7 +131,7 @@ def _measured(record: Record, k: int, diagnosis: Mapping[str, Any], columns: Col
 
     def look() -> tuple[_Measured, tuple[object, ...]]:
         axes = tuple(_axis(view, diagnosis, columns) for view in VIEWS)
-        points = drawn_points(record, k, diagnosis, record.config().seed)
+        points = drawn_points(record, k, diagnosis, record.seed())
         return (axes, points, cluster_table(record, k, diagnosis, points)), held
 
     # The objects are kept beside what was made of them, so that their ids stay theirs.

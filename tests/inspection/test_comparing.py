@@ -235,3 +235,13 @@ def test_a_folder_that_can_not_be_read_is_no_run_to_compare(tmp_path: Path) -> N
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/run.json").write_text("{", encoding="utf-8")
     assert Siblings(tmp_path / "run").names() == []
+
+
+def test_a_configuration_that_can_not_be_read_shows_no_losses(tmp_path: Path) -> None:
+    one, other = two_rounds(tmp_path / "one"), two_rounds(tmp_path / "other")
+    (other.path / "config.yaml").write_text("surprise: 1\n", encoding="utf-8")
+    found = compared(one.path, 1, other.path, 1)
+    assert found.held.difference is None
+    assert found.held.reason.startswith("It is not known whether the runs have the same base model")
+    assert found.paired is None
+    assert found.lines.same == 13

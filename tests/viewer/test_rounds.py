@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from middo.core.records import Axis
 from middo.inspection.record import open_record
+from middo.stores.lock import run_lock
 from middo.viewer.app import make_app
 from middo.viewer.security import Door, hosts_of
 
@@ -180,3 +181,38 @@ def test_a_round_without_diagnosis_has_a_page(tmp_path: Path) -> None:
         client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
         assert "was the last one and was not diagnosed" in page(client, "/rounds/0")
         assert "nothing to compare it with" in page(client, "/compare")
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("running", "they are being refined."),
+        ("paused", "their proposals wait for a person&#39;s review."),
+        ("failed", "the run stopped before all were refined."),
+    ],
+)
+def test_a_round_that_is_not_settled_says_where_it_stands(
+    tmp_path: Path, status: str, told: str
+) -> None:
+    folder = Folder(tmp_path / "run")
+    folder.document["status"] = status
+    folder.dataset(0, SAMPLES)
+    flags = [(SAMPLES[0], Axis.QUALITY)]
+    diagnose(folder, 0, SAMPLES, losses=LOSSES, quality=QUALITY, flags=flags)
+    with run_lock(folder.path), open_record(folder.path) as record:
+        app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
+        client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+        assert f"12 rows were looked at and 1 of them flagged; {told}" in page(client, "/rounds/0")
+
+
+def test_where_nothing_is_flagged_the_page_says_so(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    folder.dataset(0, SAMPLES)
+    diagnose(folder, 0, SAMPLES, losses=LOSSES, quality=QUALITY)
+    with open_record(folder.path) as record:
+        app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
+        client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+        html = page(client, "/rounds/0")
+    assert "12 rows were looked at, and none is flagged." in html
+    assert "There is nothing to refine." in html
+    assert "Drawn are no flagged row, since there is none, and all 12 others." in html

@@ -158,7 +158,7 @@ def _side(record: Record, round: int) -> Side:
     if round not in record.rounds():
         raise UsageError(f"run {record.name} has no round {round}; choose one of the list")
     rounds = record.document().get("rounds") or []
-    entry = next((one for one in rounds if one["round"] == round), {})
+    entry: dict[str, Any] = next((one for one in rounds if one["round"] == round), {})
     fates = Counter(fate for fate, _ in record.fates(round).values())
     return Side(
         record.name,

@@ -66,7 +66,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     other.dataset(0, SAMPLES)
     record = open_record(folder.path)
     app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
-    yield TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+    yield TestClient(app, base_url="http://127.0.0.1:8710")
     record.close()
 
 
@@ -178,7 +178,7 @@ def test_a_round_without_diagnosis_has_a_page(tmp_path: Path) -> None:
     folder.dataset(0, SAMPLES)
     with open_record(folder.path) as record:
         app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
-        client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+        client = TestClient(app, base_url="http://127.0.0.1:8710")
         assert "was the last one and was not diagnosed" in page(client, "/rounds/0")
         assert "nothing to compare it with" in page(client, "/compare")
 
@@ -201,7 +201,7 @@ def test_a_round_that_is_not_settled_says_where_it_stands(
     diagnose(folder, 0, SAMPLES, losses=LOSSES, quality=QUALITY, flags=flags)
     with run_lock(folder.path), open_record(folder.path) as record:
         app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
-        client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+        client = TestClient(app, base_url="http://127.0.0.1:8710")
         assert f"12 rows were looked at and 1 of them flagged; {told}" in page(client, "/rounds/0")
 
 
@@ -211,7 +211,7 @@ def test_where_nothing_is_flagged_the_page_says_so(tmp_path: Path) -> None:
     diagnose(folder, 0, SAMPLES, losses=LOSSES, quality=QUALITY)
     with open_record(folder.path) as record:
         app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
-        client = TestClient(app, base_url="http://127.0.0.1:8710")  # type: ignore[arg-type]
+        client = TestClient(app, base_url="http://127.0.0.1:8710")
         html = page(client, "/rounds/0")
     assert "12 rows were looked at, and none is flagged." in html
     assert "There is nothing to refine." in html

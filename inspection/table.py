@@ -160,7 +160,7 @@ def _flagged(columns: _Columns, axis: str) -> Mask:
     if axis == NONE:
         return np.equal(columns.flags, 0)
     bit = np.uint8(1 << _AXES.index(axis)) if axis in _AXES else np.uint8(0)
-    return np.not_equal(columns.flags & bit, 0)
+    return np.not_equal(np.bitwise_and(columns.flags, bit), 0)
 
 
 def _all(masks: Mapping[str, Mask], rows: int, but: str = "") -> Mask:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -113,8 +114,6 @@ class Version:
         Raises:
             DataError: an id that the version doesn't have.
         """
-        import pyarrow.compute as pc  # slow to load, and readers seldom come here
-
         wanted = list(dict.fromkeys(ids))
         values = pa.array(wanted, pa.string())
         found: dict[str, Sample] = {}

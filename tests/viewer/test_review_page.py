@@ -17,7 +17,7 @@ def test_what_waits_is_shown_with_the_commands_that_decide(tmp_path: Path) -> No
         assert f"middo review {folder}" in text and f"middo resume {folder}" in text
         assert "The Aare." in text and "The Isar." not in text
         assert "/review" in [a["href"] for a in opened(browser, "/").all("a")]
-        assert "Waiting for a person to review" in "".join(opened(browser, "/").text)
+        assert "Waiting for a person's review of round 0" in "".join(opened(browser, "/").text)
 
 
 def test_a_run_that_is_not_paused_has_no_review(browser: TestClient) -> None:

@@ -53,7 +53,7 @@ def context(record: Record) -> dict[str, Any]:
         "machine_wide": machine(where, is_tall=False),
         "machine_tall": machine(where, is_tall=True),
         "machine_words": described(where),
-        "headline": _headline(document, where),
+        "headline": _headline(document),
         "figures": _figures(document),
         "details": _details(record, document),
         "next_step": _next_step(record, document),
@@ -81,7 +81,7 @@ def _now(document: Mapping[str, Any], where: Standing) -> str:
     if status == "running":
         return f"At work: {where.current}{place}"
     if status == "paused":
-        return f"Waiting for a person to review{place}"
+        return f"Waiting for a person's review{place}"
     if status == "finished":
         return "Finished" + (f": {document['stopped']}" if document.get("stopped") else "")
     names = {
@@ -93,14 +93,16 @@ def _now(document: Mapping[str, Any], where: Standing) -> str:
     return f"{text}: {where.reason}" if where.reason else text
 
 
-def _headline(document: Mapping[str, Any], where: Standing) -> str:
+def _headline(document: Mapping[str, Any]) -> str:
     if document.get("result"):
         text = str(document["result"])
         return text[0].upper() + text[1:] + "."
     if not document.get("rounds"):
-        return "The run has no data set yet: it is reading the rows and setting the hold-out aside."
+        is_on = document.get("status") == "running"
+        work = ": it is reading the rows and setting the hold-out aside" if is_on else ""
+        return f"The run has no data set yet{work}."
     if not any(entry.get("evaluation") for entry in document["rounds"]):
-        return "No round was evaluated yet: the first model is being trained."
+        return "No round was evaluated yet."
     return "There is no result yet."
 
 
@@ -117,7 +119,7 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         word = where if untuned is None else f"{where}; {loss(untuned)} untuned"
         found.append(("Hold-out loss, nats per token", _loss(shown), word))
     flagged = [entry for entry in rounds if entry.get("flagged")]
-    if flagged:
+    if any(entry.get("accepted") is not None for entry in flagged):
         samples = sum(entry["flagged"].get("samples") or 0 for entry in flagged)
         accepted = sum(entry.get("accepted") or 0 for entry in flagged)
         found.append(("Rewrites accepted", count(accepted), f"of {count(samples)} flagged"))

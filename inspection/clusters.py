@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..signals.clusters import NOISE, match_shared
+from .columns import Columns
 from .figures import cut
 from .points import Points
-from .record import Columns, Record
+from .record import Record
 
 PROMPT_WIDTH = 120
 

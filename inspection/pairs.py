@@ -7,9 +7,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .columns import Columns
 from .figures import cut
 from .lineage import Lineage
-from .record import Columns, Record
+from .record import Record
 
 Floats = NDArray[np.float64]
 Measure = Literal["loss", "density", "quality"]

@@ -13,10 +13,11 @@ from . import axis as words
 from .axis import VIEWS, View
 from .calibrated import Kind, kinds, ratings
 from .clusters import ClusterTable, cluster_table
+from .columns import Columns
 from .figures import several
 from .histogram import Bin, histogram
 from .points import Points, drawn_points, with_fates
-from .record import Columns, Record
+from .record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..signals.complexity import SHORTEST_ANSWER, complexity_from
+from .columns import Columns
 from .figures import cut
-from .record import Columns, Record
+from .record import Record
 
 Floats = NDArray[np.float64]
 

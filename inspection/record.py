@@ -1,7 +1,8 @@
 """A run folder open for reading, while the run goes on or after: figures, tables, ledger, index.
 
-Nothing is read before it is asked for, what is asked for is as fresh as the files, and files that
-did not change are not read twice. Nothing is ever written into the folder.
+Nothing is read before it is asked for, nor are libraries loaded that only that needs; what is asked
+for is as fresh as the files, and files that did not change are not read twice. Nothing is ever
+written into the folder.
 """
 
 import json
@@ -15,15 +16,15 @@ from ..core.errors import ConfigError, MiddoError, UsageError
 from ..formats.configuration import load_config
 from ..stores.database import Database, read_database
 from ..stores.facts import Facts
-from ..stores.index import Index
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
-from ..stores.samples import MANIFEST, Version
-from .columns import Columns, read_columns
-from .sources import Indexes, rounds_in
 
 if TYPE_CHECKING:
+    from ..stores.index import Index
+    from ..stores.samples import Version
     from ..stores.traces import TraceReader
+    from .columns import Columns
+    from .sources import Indexes
 
 CONFIG = "config.yaml"
 TRACES = "traces.db"
@@ -63,6 +64,9 @@ class Record:
 
     def rounds(self) -> list[int]:
         """Return the rounds whose data set is published, in order."""
+        from ..stores.samples import MANIFEST
+        from .sources import rounds_in
+
         return [
             number
             for number, folder in rounds_in(self.folder)
@@ -82,27 +86,31 @@ class Record:
         diagnosis = self.diagnosis(k)
         return k if diagnosis is None else int(diagnosis["source_round"])
 
-    def version(self, k: int) -> Version:
+    def version(self, k: int) -> "Version":
         """Return the data set that a round trained on.
 
         Raises:
             DataError: there is none yet.
         """
+        from ..stores.samples import Version
+
         return Version(self.round_folder(k) / "dataset")
 
-    def holdout(self) -> Version | None:
+    def holdout(self) -> "Version | None":
         """Return the rows that are never trained on; None before they are chosen."""
+        from ..stores.samples import MANIFEST, Version
+
         folder = self.folder / "holdout"
         return Version(folder) if (folder / MANIFEST).is_file() else None
 
-    def signals(self, k: int) -> Columns | None:
+    def signals(self, k: int) -> "Columns | None":
         """Return the columns of `signals.parquet` by name, a row per sample in order of id.
 
         Numbers are float64[n] with NaN where nothing was measured; ids and reasons are object[n],
         flags tuples of axes. Neighbours are left out: `Index.neighbours` has those of one sample.
         None while the round has not been diagnosed. Don't change them.
         """
-        return self._read(self.round_folder(k) / "signals.parquet", read_columns)
+        return self._read(self.round_folder(k) / "signals.parquet", _columns)
 
     def fates(self, k: int) -> Mapping[str, tuple[str, str]]:
         """Return id -> fate and reason of the samples of a round that are settled so far.
@@ -156,12 +164,14 @@ class Record:
             return self._traces
 
     @property
-    def index(self) -> Index:
+    def index(self) -> "Index":
         """The index of the run's samples; made in Middo's cache where the run has none.
 
         Raises:
             MiddoError: it can't be made.
         """
+        from .sources import Indexes
+
         with self._lock:
             if self._indexes is None:
                 self._indexes = Indexes(self.folder, self.seed)
@@ -244,3 +254,9 @@ def _json(path: Path) -> dict[str, Any]:
             error
         )
     return document
+
+
+def _columns(path: Path) -> "Columns":
+    from .columns import read_columns
+
+    return read_columns(path)

@@ -12,6 +12,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from ...core.config import RunConfig
+from ...core.errors import ConfigError
 from ...inspection import sentences
 from ...inspection.figures import DASH, count, duration, loss, several
 from ...inspection.record import Record
@@ -43,7 +45,8 @@ def context(record: Record) -> dict[str, Any]:
     """Return what `run.html` shows."""
     document = record.document()
     events = record.traces.nodes() if record.traces is not None else []
-    where = standing(document, events, reviews=bool(getattr(record.config(), "review", False)))
+    config = _config(record)
+    where = standing(document, events, reviews=config is not None and config.review)
     return {
         **frame(record, "run"),
         "state": _state(document, where),
@@ -65,6 +68,14 @@ def context(record: Record) -> dict[str, Any]:
         "cautions": _cautions(document),
         "times": _times(where),
     }
+
+
+def _config(record: Record) -> RunConfig | None:
+    """Return the configuration; None where another version of Middo wrote it."""
+    try:
+        return record.config()
+    except ConfigError:
+        return None
 
 
 def _state(document: Mapping[str, Any], where: Standing) -> str:
@@ -156,11 +167,11 @@ def _details(record: Record, document: Mapping[str, Any]) -> list[tuple[str, str
     made_on = ", ".join(
         str(machine_[name]) for name in ("device", "dtype") if machine_.get(name)
     ) + (f", {several(machine_['cores'], 'core')}" if machine_.get("cores") else "")
-    config = record.config()
+    config = _config(record)
     pairs = (
         ("Data", sentences.data_line(document)),
         ("Hold-out", sentences.set_aside_line(document.get("rounds") or [])),
-        ("Base model", getattr(getattr(config, "model", None), "base", None)),
+        ("Base model", None if config is None else config.model.base),
         ("Tokens", sentences.tokens_line(document)),
         ("Time", sentences.time_line(document) if document.get("seconds") is not None else None),
         ("Started", document.get("started")),

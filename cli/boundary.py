@@ -18,7 +18,7 @@ import typer
 
 from ..core.errors import MiddoError
 from ..core.redaction import redact
-from .output import Reply, Task, clean, stdout_reserved, write, write_error, write_lines
+from .output import Reply, Task, clean, stdout_reserved, write
 
 INTERRUPTED = 130
 # Click's ClickException, which typer does not export under a name of its own.
@@ -50,22 +50,11 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
         return parsed if isinstance(parsed, int) else 0
     with stdout_reserved():
         reply = _perform(parsed)
-    if reply.lines is not None:
-        lines = reply.lines
-
-        def printed() -> Reply:
-            write_lines(lines)
-            return reply
-
-        # What ends the lines early is one line on stderr, never a document among them.
-        return write(_perform(printed), as_json=False)
     exit_code = write(reply, as_json=as_json)
     if reply.then is None:
         return exit_code
-    with stdout_reserved():
-        last = _perform(reply.then)
-    write_error(last)
-    return last.exit_code
+    # What ends it early is one line on stderr, never a document among what it has printed.
+    return write(_perform(reply.then), as_json=False)
 
 
 def _refused(error: Any) -> Reply:

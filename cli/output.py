@@ -29,21 +29,18 @@ class Reply:
     """The answer of a command.
 
     Attributes:
-        document: what `--json` prints.
+        document: what `--json` prints; None for nothing.
         text: what is printed otherwise.
         exit_code: the exit code of the process.
         error: one line for stderr, or None.
-        lines: printed one by one as they come, with and without `--json`, in place of document
-            and text; None where the answer is known at once.
-        then: what goes on after the reply is printed, such as a server; only its error and exit
-            code are told.
+        then: what goes on after the reply is printed, such as a server; it prints by itself, and
+            only its error and exit code are told.
     """
 
     document: Any
     text: str
     exit_code: int = 0
     error: str | None = None
-    lines: Iterator[str] | None = None
     then: "Task | None" = None
 
 
@@ -114,18 +111,15 @@ def labelled(label: str, text: object, column: int, width: int = 78) -> list[str
 
 def write(reply: Reply, *, as_json: bool) -> int:
     """Print a reply and return its exit code."""
-    write_error(reply)
+    if reply.error is not None:
+        print(f"middo: {redact(clean(reply.error))}", file=sys.stderr, flush=True)
     # ASCII only: JSON then reads the same under every locale and steers no terminal.
-    text = json.dumps(reply.document, indent=2) if as_json else reply.text
+    text = reply.text
+    if as_json:
+        text = "" if reply.document is None else json.dumps(reply.document, indent=2)
     if text:
         _print(text)
     return reply.exit_code
-
-
-def write_error(reply: Reply) -> None:
-    """Print a reply's error as one line on stderr, where it has one."""
-    if reply.error is not None:
-        print(f"middo: {redact(clean(reply.error))}", file=sys.stderr, flush=True)
 
 
 def write_lines(lines: Iterator[str]) -> None:

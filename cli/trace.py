@@ -15,7 +15,7 @@ from ..inspection.figures import DASH, aligned, count, duration, several
 from ..stores.lock import is_locked
 from ..stores.runs import read_run
 from ..stores.traces import TRACES_DB, TraceReader, open_traces
-from .output import Reply, clean, shortened
+from .output import Reply, clean, shortened, write_lines
 
 SLOWEST = 20
 LAST = 10
@@ -70,7 +70,12 @@ def follow(folder: Path, wanted: Wanted, *, as_json: bool) -> Reply:
         raise
     calls = _as_they_come(folder, reader, conditions)
     lines = (dumps(asdict(call)) for call in calls) if as_json else _in_columns(calls)
-    return Reply(None, "", lines=lines)
+
+    def printed() -> Reply:
+        write_lines(lines)
+        return Reply(None, "")
+
+    return Reply(None, "", then=printed)
 
 
 def _as_they_come(folder: Path, reader: TraceReader, conditions: dict[str, Any]) -> Iterator[Call]:

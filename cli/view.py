@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..inspection.record import Record, open_record
 from ..viewer.serving import Bound, bind, serve
-from .output import Reply, clean
+from .output import Reply, clean, stdout_reserved
 
 
 def view(folder: Path, host: str, port: int | None, *, opens: bool) -> Reply:
@@ -30,7 +30,8 @@ def _serve(record: Record, bound: Bound, *, opens: bool) -> Reply:
             threading.Thread(target=webbrowser.open, args=(bound.url,), daemon=True).start()
 
     try:
-        serve(record, bound, ready)
+        with stdout_reserved():
+            serve(record, bound, ready)
     except KeyboardInterrupt:
         pass  # how it is meant to end
     finally:

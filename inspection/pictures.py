@@ -207,6 +207,8 @@ def _unscored(view: View, out: Any, columns: Columns) -> str:
     )
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{number:,} × {why.replace('_', ' ')}" for why, number in ordered)
+    if len(ordered) == 1:
+        told = ordered[0][0].replace("_", " ")
     return f"{several(reasons.total(), 'row')}: {told}" if reasons else ""
 
 

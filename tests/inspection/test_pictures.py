@@ -59,7 +59,7 @@ def test_an_axis_that_is_off_says_why(tmp_path: Path) -> None:
 
 def test_rows_without_a_score_are_counted_by_reason(tmp_path: Path) -> None:
     axes = pictured(made(tmp_path, tokens=[3, *[20] * 11])).axes
-    assert dict(axes[0].facts)["No score"] == "1 row: 1 × answer under 8 tokens"
+    assert dict(axes[0].facts)["No score"] == "1 row: answer under 8 tokens"
     assert "No score" not in dict(axes[1].facts)
 
 

@@ -7,7 +7,6 @@ browser is opened by a thread, since some take long to answer.
 import os
 import sys
 import threading
-import webbrowser
 from pathlib import Path
 
 from ..inspection.record import Record, open_record
@@ -27,7 +26,7 @@ def view(folder: Path, host: str, port: int | None, *, opens: bool) -> Reply:
 def _serve(record: Record, bound: Bound, *, opens: bool) -> Reply:
     def ready() -> None:
         if opens and _has_screen():
-            threading.Thread(target=webbrowser.open, args=(bound.url,), daemon=True).start()
+            threading.Thread(target=_open, args=(bound.url,), daemon=True).start()
 
     try:
         with stdout_reserved():
@@ -37,6 +36,12 @@ def _serve(record: Record, bound: Bound, *, opens: bool) -> Reply:
     finally:
         record.close()
     return Reply(None, "")
+
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    webbrowser.open(url)
 
 
 def _has_screen() -> bool:

@@ -1,6 +1,8 @@
 """What the agents' calls of each round took, from the ledger."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from .record import Record
 
@@ -34,7 +36,7 @@ def spending(record: Record) -> list[Spending]:
         "SELECT round, count(*), max(rowid) FROM units GROUP BY round ORDER BY round"
     )
     return [
-        record.remembered(("spending", k), (count, last), lambda k=k: _sum(record, int(k)))
+        record.remembered(("spending", k), (count, last), partial(_sum, record, int(str(k))))
         for k, count, last in rounds
     ]
 
@@ -47,5 +49,6 @@ def _sum(record: Record, k: int) -> Spending:
         " FROM units WHERE round = ?",
         k,
     )
-    calls, replayed, read, written, unknown, usd = row
+    figures: tuple[Any, ...] = row
+    calls, replayed, read, written, unknown, usd = figures
     return Spending(k, calls, replayed or 0, int(read), int(written), unknown or 0, usd)

@@ -29,7 +29,7 @@ def served(folder: Path) -> Iterator[TestClient]:
     """Yield a client of the whole application over a run folder."""
     record = open_record(folder)
     app = make_app(record, Door(hosts_of(["127.0.0.1"], 8710)))
-    made = TestClient(app, base_url=HOME, follow_redirects=False)  # type: ignore[arg-type]
+    made = TestClient(app, base_url=HOME, follow_redirects=False)
     yield made
     made.close()
     record.close()

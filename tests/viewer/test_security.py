@@ -166,7 +166,7 @@ def test_the_redirect_stays_on_this_server() -> None:
 def test_a_cookie_that_is_not_this_session_is_refused(value: str) -> None:
     made, _ = far()
     header = f"middo-9000={value}".encode()
-    assert made.get("/", headers={"Cookie": header}).status_code == 401
+    assert made.get("/", headers={b"Cookie": header}).status_code == 401
 
 
 def test_a_broken_cookie_header_is_refused() -> None:

@@ -26,7 +26,9 @@ def curves(document: Mapping[str, Any], spent: Sequence[Spending]) -> list[tuple
     diagnosed = [entry for entry in rounds if entry.get("flagged")]
     if diagnosed:
         numbers = [entry["round"] for entry in diagnosed]
-        flags = {axis: [entry["flagged"].get(axis) for entry in diagnosed] for axis in AXES}
+        flags: dict[str, Sequence[int | None]] = {
+            axis: [entry["flagged"].get(axis) for entry in diagnosed] for axis in AXES
+        }
         found.append(("Flagged samples", flag_curve(numbers, flags)))
     settled = [_fates(entry) for entry in diagnosed if entry.get("accepted") is not None]
     if settled:

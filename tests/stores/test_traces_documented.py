@@ -13,7 +13,8 @@ from middo.stores.trace_schema import TRACE_MIGRATIONS
 from middo.stores.traces import TraceStore
 from tests.stores.test_traces import CALL, JUDGED, SETTLED
 
-DOC = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+DOC = PAGE.split("\n## index.db\n")[0]
 QUERIES = re.findall(r"```sql\n(.*?)```", DOC, re.DOTALL)
 
 

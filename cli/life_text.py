@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from ..core.records import Message
 from ..inspection.figures import aligned, several
 from ..inspection.life import Life, Reading, RoundOfLife
-from .output import clean, shortened
-from .proposal_text import add_attempt, spent
+from ..inspection.reviews import edited
+from ..inspection.sentences import word_line
+from .output import shortened
+from .proposal_text import add_attempt, add_changes, spent
 from .styled import WIDTH, Sheet
 
 _LABEL = 10
@@ -144,6 +146,16 @@ def _refined(sheet: Sheet, one: RoundOfLife) -> None:
         sheet.line(f"put off: {one.reason}", indent=_INDENT, hanging=2)
     for attempt in one.attempts:
         add_attempt(sheet, attempt, one.messages, indent=2 * _INDENT)
-    if one.review is not None:
-        decided = ", ".join(f"{clean(key)} {clean(value)}" for key, value in one.review.items())
-        sheet.line(f"a person decided: {decided}", indent=_INDENT, hanging=2)
+    _reviewed(sheet, one)
+
+
+def _reviewed(sheet: Sheet, one: RoundOfLife) -> None:
+    if one.words:
+        sheet.blank()
+    for word in one.words:
+        sheet.labelled("Review", word_line(word), column=_LABEL, indent=_INDENT)
+    proposed = one.attempts[-1].messages if one.words and one.attempts else ()
+    text = edited(one.words[-1], proposed) if proposed else ()
+    if text:
+        sheet.line("The edit, against the proposal", indent=2 * _INDENT)
+        add_changes(sheet, proposed, text, indent=2 * _INDENT)

@@ -24,8 +24,10 @@ def add_attempt(
     name = f", {attempt.proposal_id}" if attempt.proposal_id else ""
     sheet.line(f"Proposal {attempt.number}{name}: {verdict}", indent=indent, style="bold")
     inner = indent + 2
-    if attempt.messages:
-        _changes(sheet, attempt, original, indent=inner)
+    if attempt.messages and attempt.adds:
+        _added(sheet, attempt.messages, indent=inner)
+    elif attempt.messages:
+        add_changes(sheet, original, attempt.messages, indent=inner)
     elif attempt.verdict:
         sheet.line("no proposal came of it", indent=inner)
     _checks(sheet, [gate for gate in attempt.gates if gate.node == "checks"], indent=inner)
@@ -72,21 +74,25 @@ def spent(calls: Sequence[Call]) -> str:
     return ", ".join(parts) + "; " + ", ".join(models)
 
 
-def _changes(sheet: Sheet, attempt: Attempt, original: Sequence[Message], *, indent: int) -> None:
-    if attempt.adds:
-        sheet.line("a new sample beside it:", indent=indent)
-        for message in attempt.messages:
-            sheet.line(message.name or message.role, indent=indent, style="dim")
-            sheet.block(message.content, indent=indent + 2)
-        return
-    if len(attempt.messages) != len(original):
+def add_changes(
+    sheet: Sheet, original: Sequence[Message], changed: Sequence[Message], *, indent: int
+) -> None:
+    """Add a conversation as a word diff against another one."""
+    if len(changed) != len(original):
         before = "\n".join(message.content for message in original)
-        after = "\n".join(message.content for message in attempt.messages)
+        after = "\n".join(message.content for message in changed)
         sheet.diff(before, after, indent=indent + 2)
         return
-    for old, new in zip(original, attempt.messages, strict=True):
+    for old, new in zip(original, changed, strict=True):
         sheet.line(new.name or new.role, indent=indent, style="dim")
         sheet.diff(old.content, new.content, indent=indent + 2)
+
+
+def _added(sheet: Sheet, messages: Sequence[Message], *, indent: int) -> None:
+    sheet.line("a new sample beside it:", indent=indent)
+    for message in messages:
+        sheet.line(message.name or message.role, indent=indent, style="dim")
+        sheet.block(message.content, indent=indent + 2)
 
 
 def _checks(sheet: Sheet, gates: Sequence[Gate], *, indent: int) -> None:

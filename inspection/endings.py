@@ -32,9 +32,12 @@ def _step(one: RoundOfLife) -> str:
     where = f"round {one.round}"
     if one.fate == "accepted":
         last = one.attempts[-1] if one.attempts else None
+        by = ", edited by a person" if one.words and one.words[-1].decision == "edit" else ""
         if last is not None and last.adds:
-            return f"inspired a new sample{axis} in {where}"
-        return f"rewritten{axis} in {where}"
+            return f"inspired a new sample{axis} in {where}{by}"
+        return f"rewritten{axis} in {where}{by}"
+    if one.fate == "rejected" and one.words and one.words[-1].decision == "reject":
+        return f"flagged{axis} in {where}, a person kept the original"
     if one.fate == "rejected":
         tried = len(one.attempts)
         which = {1: "its proposal was", 2: "both proposals were"}.get(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.records import Axis, Fate, Message
 from ..core.trace import Call, GateNode
+from ..stores.reviews import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class RoundOfLife:
         fate: None where it was not flagged, or is not settled yet.
         reason: why it was not accepted.
         attempts: proposals in their order; those under way too, where traces were kept.
-        review: what a person decided, as JSON types; None where nobody was asked.
+        words: what people said of its proposal, the earliest first; the last one counts.
         note: what is unusual about the round, such as that it was rolled back; empty otherwise.
     """
 
@@ -113,7 +114,7 @@ class RoundOfLife:
     fate: Fate | None
     reason: str
     attempts: tuple[Attempt, ...]
-    review: Mapping[str, Any] | None = None
+    words: tuple[Word, ...] = ()
     note: str = ""
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..core.records import Axis, Fate
+from ..stores.reviews import Reviews
 from .attempts import attempts_of, calls_of, verdicts_of
 from .columns import Columns
 from .endings import ending
@@ -12,7 +13,6 @@ from .life import Life, Neighbour, RoundOfLife
 from .lines import Line, line_of
 from .readings import axis_readings, measured_values, place_of
 from .record import Record
-from .reviews import review_of
 from .similarity import similarities
 
 NEIGHBOUR_CHARACTERS = 400
@@ -75,7 +75,7 @@ def _round(record: Record, line: Line, number: int, gates: Mapping[int, Any]) ->
             outcome, calls, verdicts_of(record, number, name), merged=(fate, reason)
         ),
         note=_note(line, number, source, gates),
-        review=review_of(record, number, name),
+        words=tuple(Reviews(record.ledger).words(number, name)),
     )
 
 

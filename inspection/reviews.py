@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.records import Axis, Message, message_from
+from ..core.records import Axis, Message, Sample, message_from
 from ..stores.database import Database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger, Outcome
@@ -51,13 +51,11 @@ def waiting(record: Record) -> list[Waiting]:
     return [one for one in under_review(record.folder, record.ledger) if one.word is None]
 
 
-def review_of(record: Record, round: int, sample_id: str) -> dict[str, Any] | None:
-    """Return what a person decided on a sample's proposal, with what was said before as `earlier`.
-
-    None where nobody said a word.
-    """
-    words = [word.as_dict() for word in Reviews(record.ledger).words(round, sample_id)]
-    return {**words[-1], "earlier": words[:-1]} if words else None
+def edited(word: Word, proposed: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the conversation that a person made of a proposal; empty where it was not edited."""
+    if word.decision != "edit" or not proposed:
+        return ()
+    return Sample("", proposed, "").with_exchange(word.prompt or "", word.answer or "")
 
 
 def under_review(folder: Path, database: Database) -> list[Waiting]:

@@ -4,8 +4,10 @@ They may hold names from the run's files: whoever shows them cleans or escapes t
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from ..stores.reviews import Word
 from .figures import count, duration, loss, several, signed_between
 
 Document = Mapping[str, Any]
@@ -90,6 +92,14 @@ def gate_line(entry: Document) -> str | None:
     return f"{_GATES.get(gate, gate)}: {interval}{signed_between(found)}, on {rows}"
 
 
+def word_line(word: Word) -> str:
+    """Say what a person decided on a proposal, with their own words."""
+    at = datetime.fromtimestamp(word.at).strftime("%Y-%m-%d %H:%M")
+    reason = f": {word.reason}" if word.reason else ""
+    return f"{_WORDS[word.decision]} by {word.reviewer}, {at}{reason}"
+
+
+_WORDS = {"accept": "accepted", "reject": "original kept", "edit": "edited"}
 _GATES = {
     "better": "better than the rounds before",
     "tie": "a tie, not measurably better",

@@ -7,7 +7,7 @@ import pytest
 
 from middo.core.records import Axis
 from middo.inspection.record import Record, open_record
-from middo.inspection.reviews import review_of, waiting
+from middo.inspection.reviews import waiting
 from middo.stores.database import open_database
 from middo.stores.facts import Facts
 from middo.stores.reviews import Reviews, Tally, Word, review_fact
@@ -42,14 +42,6 @@ def test_what_waits_is_shown_with_what_the_gates_said(record: Record) -> None:
         "proof.quality: passed: loss 2.136 (at least 1.2877, at most 4.1616);"
         " quality 0.7682 (at least 0.627, original 0.2953)",
     )
-
-
-def test_the_word_that_counts_comes_with_those_before(record: Record) -> None:
-    found = review_of(record, 0, "bb33")
-    assert found is not None
-    assert (found["decision"], found["reason"], found["reviewer"]) == ("reject", "no river", "bo")
-    assert [word["decision"] for word in found["earlier"]] == ["accept"]
-    assert review_of(record, 0, "aa11") is None
 
 
 def test_nothing_waits_once_the_review_is_closed(record: Record) -> None:

@@ -12,6 +12,8 @@ from ...inspection.life import Attempt, Gate, Reading, RoundOfLife
 from ...inspection.lives import life
 from ...inspection.names import resolve
 from ...inspection.record import Record
+from ...inspection.reviews import edited
+from ...inspection.sentences import word_line
 from ..gauge import gauge
 from .compared import compared, is_long
 from .frame import frame
@@ -62,8 +64,17 @@ def _round(one: RoundOfLife, before: tuple[Message, ...] | None) -> dict[str, An
             for name, label in (("loss_base", "before training"), ("loss_tuned", "after training"))
             if name in one.values
         ],
+        "words": [word_line(word) for word in one.words],
+        "edit": _edit(one),
         "effort": _effort(one),
     }
+
+
+def _edit(one: RoundOfLife) -> list[dict[str, Any]]:
+    """Return what a person made of the last proposal, compared with it; empty without an edit."""
+    proposal = one.attempts[-1].messages if one.attempts else ()
+    text = edited(one.words[-1], proposal) if one.words else ()
+    return compared(proposal, text, adds=False)
 
 
 def _turn(message: Message) -> dict[str, Any]:

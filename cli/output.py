@@ -20,6 +20,7 @@ _ESCAPES = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links and other strings
     r"|\x1b[ -~]"
 )
+_BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -57,6 +58,29 @@ def clean(text: object) -> str:
     spaced = "".join(" " if char.isspace() else char for char in plain)
     visible = "".join(char for char in spaced if unicodedata.category(char) not in _HIDDEN)
     return " ".join(visible.split())
+
+
+def clean_lines(text: object) -> str:
+    """Return untrusted text without anything that could steer a terminal, its lines kept.
+
+    As `clean`, but every kind of line break becomes a plain one, other white space keeps its length
+    (a tab becomes four spaces), and nothing is joined.
+    """
+    plain = _ESCAPES.sub("", str(text)).replace("\r\n", "\n").replace("\t", " " * 4)
+    broken = "".join("\n" if char in _BREAKS else char for char in plain)
+    spaced = "".join(" " if char.isspace() and char != "\n" else char for char in broken)
+    return "".join(
+        char for char in spaced if char == "\n" or unicodedata.category(char) not in _HIDDEN
+    )
+
+
+def colours_wanted() -> bool:
+    """Return whether to colour what goes to stdout: a terminal, and NO_COLOR not set.
+
+    Ask before the command is carried out: stdout is set aside meanwhile.
+    """
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not dumb
 
 
 def shortened(text: object, width: int) -> str:

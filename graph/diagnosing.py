@@ -27,10 +27,10 @@ async def diagnose_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], 
     number, source = state["round"], state["source_round"]
     survey = await asyncio.to_thread(survey_round, deps, number, source)
     planned = await plan_round(deps, number, survey)
-    return await asyncio.to_thread(_write, deps, number, source, survey, planned)
+    return await asyncio.to_thread(write_diagnosis, deps, number, source, survey, planned)
 
 
-def _write(
+def write_diagnosis(
     deps: Deps, number: int, source: int, survey: Survey, planned: Planned
 ) -> tuple[dict[str, Any], str]:
     """Write down what was found and planned; return whether the run ends, and a line for people."""

@@ -94,7 +94,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
             removed += piece.text
         elif piece.kind == "added":
             added += piece.text
-        elif (removed and added) and changes and piece.text.isspace() and "\n" not in piece.text:
+        elif (removed or added) and changes and piece.text.isspace() and "\n" not in piece.text:
             removed += piece.text
             added += piece.text
         else:

@@ -6,8 +6,6 @@ from typing import Any
 from .life import RoundOfLife
 from .lines import Line
 
-_MADE = {"accepted": "rewritten", "rejected": "every proposal was refused", "failed": "no usable"}
-
 
 def ending(
     sample_id: str, line: Line, rounds: Sequence[RoundOfLife], document: Mapping[str, Any]
@@ -39,7 +37,9 @@ def _step(one: RoundOfLife) -> str:
         return f"rewritten{axis} in {where}"
     if one.fate == "rejected":
         tried = len(one.attempts)
-        which = "its proposal was" if tried == 1 else f"all {tried} proposals were"
+        which = {1: "its proposal was", 2: "both proposals were"}.get(
+            tried, f"all {tried} proposals were"
+        )
         return f"flagged{axis} in {where}, {which} refused"
     if one.fate == "failed":
         return f"flagged{axis} in {where}, no usable answer came"
@@ -64,8 +64,9 @@ def _now(sample_id: str, line: Line, document: Mapping[str, Any]) -> list[str]:
         last = max((k for k in line.at if gates.get(k) != "rolled_back"), default=min(line.at))
         return [f"{line.at[last]} stands in the data of round {last}"]
     held = line.at.get(int(best))
-    where = f"the export, which is round {best}'s data,"
+    where = f"the export is the data of round {best}"
     if held is None:
-        return [f"{where} does not hold it"]
-    as_what = "it as it was" if held == first else f"the rewritten {held}"
-    return [f"{where} holds {as_what}"]
+        return [f"{where}, which does not hold it"]
+    if held != first:
+        return [f"{where} and holds the rewritten {held}"]
+    return [f"{where} and holds it as it was {'added' if line.beside else 'imported'}"]

@@ -100,7 +100,7 @@ def _neighbours(
 ) -> tuple[Neighbour, ...]:
     if signals is None or place is None:
         return ()
-    ids = list(signals["neighbours"][place] or ())
+    ids = record.index.neighbours(number, name)
     heads = record.index.heads(ids, NEIGHBOUR_CHARACTERS)
     near = similarities(record, number, name, ids)
     return tuple(Neighbour(one, heads.get(one, ("", ""))[0], near.get(one)) for one in ids)

@@ -1,5 +1,6 @@
 """From what a person types to a sample's full id."""
 
+import json
 import re
 from difflib import get_close_matches
 
@@ -7,13 +8,22 @@ from ..core.errors import UsageError
 from .record import Record
 
 SHOWN = 4
+LONGEST = 400
+"""Characters: a place may be a long file name."""
 MOST_COMPARED = 20_000
 """Ids that near ones are looked for among; of more, those that begin alike."""
+_HELD_OUT = (
+    "this row is held out: it is never trained on, diagnosed or rewritten, so it has no life to"
+    " tell"
+)
+_PLACE = re.compile(r".+:[1-9][0-9]*")
 _HEX = re.compile(r"[0-9a-f]+(?:-[0-9]+)?")
 
 
 def resolve(record: Record, text: str) -> str:
     """Return the id that `text` is, or is the only one to begin with.
+
+    A place in the input, `file name:row`, names the sample that was imported from there.
 
     Raises:
         UsageError: none or several; the message names some, and says so of a held-out row.
@@ -21,8 +31,11 @@ def resolve(record: Record, text: str) -> str:
     wanted = text.strip().lower()
     if not wanted:
         raise UsageError("a sample id is missing; `middo view` lists them")
-    index = record.index
-    found = index.starting(wanted, SHOWN + 1)
+    if len(wanted) > LONGEST:
+        raise UsageError(f"{wanted[: SHOWN * 4]!r}...: no id is that long; `middo view` lists them")
+    if _PLACE.fullmatch(text.strip()) and text.strip().isprintable():
+        return _from_place(record, text.strip())
+    found = record.index.starting(wanted, SHOWN + 1) if _HEX.fullmatch(wanted) else []
     if wanted in found:
         return wanted
     if len(found) == 1:
@@ -34,18 +47,41 @@ def resolve(record: Record, text: str) -> str:
     if held is not None and _HEX.fullmatch(wanted):
         apart = [name for name in held.ids() if name.startswith(wanted)]
         if apart:
-            raise UsageError(
-                f"{apart[0]}: this row is held out: it is never trained on, diagnosed or rewritten,"
-                " so it has no life to tell"
-            )
+            raise UsageError(f"{apart[0]}: {_HELD_OUT}")
     near = get_close_matches(wanted, _candidates(record, wanted), SHOWN, cutoff=0.6)
     hint = f"; near it: {', '.join(near)}" if near else "; `middo view` lists the samples"
     raise UsageError(f"{text!r}: no sample of {record.name} has this id{hint}")
 
 
+def _from_place(record: Record, place: str) -> str:
+    """Return the id of the row that came from a place in the input."""
+    found = record.index.from_source(place)
+    if found:
+        return found[0]
+    held = record.holdout()
+    if held is not None:
+        apart = next((sample.id for sample in held if sample.source == place), None)
+        if apart is not None:
+            raise UsageError(f"{place}: {_HELD_OUT}")
+    quarantine = record.folder / "quarantine.jsonl"
+    if quarantine.is_file():
+        with quarantine.open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row.get("source") == place:
+                    raise UsageError(
+                        f"{place}: this row is quarantined and has no life to tell: {row['reason']}"
+                    )
+    raise UsageError(
+        f"{place!r}: no sample of {record.name} came from there; a row left out by"
+        " data.limit is not in the run"
+    )
+
+
 def _candidates(record: Record, wanted: str) -> list[str]:
-    """Return the ids to compare with, cut to the length of what was typed where that is short."""
-    for digits in range(1, 5):
+    """Return the ids to compare with: all, or of many those that begin alike."""
+    found: list[str] = []
+    for digits in range(5 if _HEX.fullmatch(wanted) else 1):
         found = record.index.starting(wanted[:digits], MOST_COMPARED + 1)
         if len(found) <= MOST_COMPARED:
             break

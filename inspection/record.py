@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..core.config import RunConfig
@@ -103,8 +102,9 @@ class Record:
     def signals(self, k: int) -> Columns | None:
         """Return the columns of `signals.parquet` by name, a row per sample in order of id.
 
-        Numbers are float64[n] with NaN where nothing was measured; ids, lists and reasons are
-        object[n]. None while the round has not been diagnosed. Don't change them.
+        Numbers are float64[n] with NaN where nothing was measured; ids and reasons are object[n],
+        flags tuples of axes. Neighbours are left out: `Index.neighbours` has those of one sample.
+        None while the round has not been diagnosed. Don't change them.
         """
         return self._read(self.round_folder(k) / "signals.parquet", _columns)
 
@@ -168,7 +168,7 @@ class Record:
         """
         with self._lock:
             if self._indexes is None:
-                self._indexes = Indexes(self.folder, self.config().seed)
+                self._indexes = Indexes(self.folder, lambda: self.config().seed)
             return self._indexes.current()
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
@@ -241,15 +241,31 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _columns(path: Path) -> Columns:
     try:
-        table = pq.read_table(path)
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            names = [name for name in file.schema_arrow.names if name != "neighbours"]
+            table = file.read(columns=names)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from error
     found: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]
-        if str(column.type) in ("double", "int64", "float"):
-            found[name] = column.cast("float64").to_numpy()
+        if name == "flags":
+            found[name] = _lists(column.combine_chunks())
+        elif str(column.type) == "string":
+            found[name] = column.to_numpy()
         else:
-            found[name] = np.array(column.to_pylist() + [None], dtype=object)[:-1]
+            found[name] = column.cast("float64").to_numpy()
+    return found
+
+
+def _lists(column: Any) -> NDArray[Any]:
+    """Return lists of strings as tuples, object[n]; most are empty and share one."""
+    found = np.empty(len(column), dtype=object)
+    found.fill(())
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    for place in np.flatnonzero(lengths).tolist():
+        found[place] = tuple(column[place].as_py())
     return found

@@ -34,20 +34,19 @@ class Contents:
 
     Attributes:
         versions: round -> hash of its data set.
-        diagnoses: round -> round of the data it looked at, fingerprint of its signals.
+        diagnoses: round -> fingerprint of its signals.
         written: when the newest of the files was written, seconds since the epoch.
     """
 
     versions: dict[int, str]
-    diagnoses: dict[int, tuple[int, str]]
+    diagnoses: dict[int, str]
     written: float
 
     def are_in(self, index: Index) -> bool:
         """Return whether an index holds all of it."""
-        marks = {number: mark for number, (_, mark) in self.diagnoses.items()}
         return (
             index.versions().items() >= self.versions.items()
-            and index.diagnoses().items() >= marks.items()
+            and index.diagnoses().items() >= self.diagnoses.items()
         )
 
 
@@ -73,7 +72,7 @@ class Contained:
     def now(self) -> Contents:
         """Look at the folder."""
         versions: dict[int, str] = {}
-        diagnoses: dict[int, tuple[int, str]] = {}
+        diagnoses: dict[int, str] = {}
         written = 0.0
         for number, folder in rounds_in(self._folder):
             manifest = folder / "dataset" / MANIFEST
@@ -84,9 +83,7 @@ class Contained:
                 written = max(written, manifest.stat().st_mtime)
             diagnosis, signals = folder / "diagnosis.json", folder / "signals.parquet"
             if diagnosis.is_file() and signals.is_file():
-                source = self._once(diagnosis, _source_round)
-                mark = self._once(signals, fingerprint)
-                diagnoses[number] = (int(str(source)), str(mark))
+                diagnoses[number] = str(self._once(signals, fingerprint))
                 written = max(written, diagnosis.stat().st_mtime)
         return Contents(versions, diagnoses, written)
 
@@ -102,8 +99,8 @@ class Contained:
 class Indexes:
     """The index of a run folder, opened on first use and opened anew when another one is right."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        """Name the run folder; `seed` is that of its configuration."""
+    def __init__(self, folder: Path, seed: Callable[[], int]) -> None:
+        """Name the run folder; `seed` returns that of its configuration."""
         self._folder = folder
         self._seed = seed
         self._contained = Contained(folder)
@@ -155,7 +152,7 @@ class Indexes:
         path = cached_index(self._folder, contents)
         found = self._opened(path)
         if found is None:
-            make_index(self._folder, contents, path, self._seed)
+            make_index(self._folder, contents, path, self._seed())
             found = self._opened(path)
         if found is None:
             raise MiddoError(f"{path}: can't be read; remove it and try again")
@@ -190,9 +187,11 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
         with index_writer(unfinished) as writer:
             for number in contents.versions:
                 writer.add_version(number, Version(folder / "rounds" / str(number) / "dataset"))
-            for number, (source, _) in contents.diagnoses.items():
+            for number in contents.diagnoses:
+                of_round = folder / "rounds" / str(number)
+                source = _source_round(of_round / "diagnosis.json")
                 fit = partial(fit_projection, seed=seed)
-                writer.add_diagnosis(number, source, folder / "rounds" / str(number), fit)
+                writer.add_diagnosis(number, source, of_round, fit)
             writer.settle()
         unfinished.replace(path)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.records import Message, Origin, message_from
+from ..core.records import Message, Origin, Sample, message_from
 from .index_tables import Connection, open_for_reading
 
 INDEX_DB = "index.db"
@@ -102,6 +102,13 @@ class Index:
         )
         return {str(name): (str(prompt), str(answer)) for name, prompt, answer in rows}
 
+    def from_source(self, source: str) -> list[str]:
+        """Return the ids of the imported samples that came from a place, `file name:row`."""
+        rows = self._connection.query(
+            "SELECT id FROM samples WHERE source = ? AND origin = 'seed' ORDER BY id", source
+        )
+        return [str(name) for (name,) in rows]
+
     def starting(self, beginning: str, most: int) -> list[str]:
         """Return the first ids with a beginning, in their order."""
         rows = self._connection.query(
@@ -175,12 +182,13 @@ class Index:
         blob: Any = rows[0][0] if rows else None
         return None if blob is None else np.frombuffer(blob, dtype=np.float64)
 
-    def places(self, round: int) -> Places:
-        """Return the map of a round."""
+    def places(self, round: int, ids: Iterable[str] | None = None) -> Places:
+        """Return the map of a round, of all samples or of those with some ids."""
+        some = "" if ids is None else " AND s.id IN (SELECT value FROM json_each(?))"
         rows = self._connection.query(
             "SELECT s.id, m.x, m.y FROM signals m JOIN samples s ON s.number = m.sample"
-            " WHERE m.round = ? AND m.x IS NOT NULL ORDER BY m.place",
-            round,
+            f" WHERE m.round = ? AND m.x IS NOT NULL{some} ORDER BY m.place",
+            *((round,) if ids is None else (round, json.dumps(list(ids)))),
         )
         xy = np.array([row[1:] for row in rows], dtype=np.float32).reshape(-1, 2)
         return Places([str(row[0]) for row in rows], xy)
@@ -243,7 +251,8 @@ def open_index(path: Path) -> Index | None:
 
 def _words(text: str) -> list[str]:
     # NUL would end the query in SQLite's eyes, and a lone surrogate can't be sent at all.
-    plain = text[:LONGEST_SEARCH].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+    plain = text[:LONGEST_SEARCH].replace("\0", " ")
+    plain = plain.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return list(dict.fromkeys(plain.split()))[:MOST_WORDS]
 
 
@@ -279,6 +288,7 @@ def _text(row: tuple[Any, ...]) -> Text:
     number, name, prompt, answer, messages, source, origin, parent, made = row
     if messages is None:
         turns = (Message("user", prompt), Message("assistant", answer))
-    else:
-        turns = tuple(message_from(plain) for plain in json.loads(messages))
-    return Text(number, name, prompt, answer, turns, source, origin, parent, made)
+        return Text(number, name, prompt, answer, turns, source, origin, parent, made)
+    turns = tuple(message_from(plain) for plain in json.loads(messages))
+    whole = Sample(name, turns, source)
+    return Text(number, name, whole.prompt, whole.answer, turns, source, origin, parent, made)

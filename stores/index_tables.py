@@ -27,7 +27,8 @@ SIGNAL_COLUMNS = (
 _TYPES = {"answer_tokens": "INTEGER", "cluster": "INTEGER", "unscored": "TEXT"}
 
 TABLES = (
-    # `messages` is NULL where the conversation is prompt and answer and nothing else.
+    # `messages` is NULL where the conversation is prompt and answer and nothing else. In those two
+    # a NUL is a space; `messages` then has it.
     """CREATE TABLE samples (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, prompt TEXT NOT NULL,
         answer TEXT NOT NULL, messages TEXT, source TEXT NOT NULL, origin TEXT NOT NULL,

@@ -168,7 +168,10 @@ class IndexWriter:
             "INSERT OR IGNORE INTO samples (id, prompt, answer, messages, source, origin,"
             " parent_id, round) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (s.id, s.prompt, s.answer, _messages(s), s.source, s.origin, s.parent_id, s.round)
+                (
+                    *(s.id, _searchable(s.prompt), _searchable(s.answer), _messages(s)),
+                    *(s.source, s.origin, s.parent_id, s.round),
+                )
                 for s in batch
             ),
         )
@@ -259,9 +262,14 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
+def _searchable(text: str) -> str:
+    """Return a text without NUL, at which SQLite would stop comparing."""
+    return text.replace("\0", " ")
+
+
 def _messages(sample: Sample) -> str | None:
-    """Return the conversation as JSON; None where it is prompt and answer and nothing else."""
+    """Return the conversation as JSON; None where it is the two columns and nothing else."""
     plain = len(sample.messages) == 2 and not any(message.name for message in sample.messages)
-    if plain:
+    if plain and not any("\0" in message.content for message in sample.messages):
         return None
     return json.dumps([message.as_dict() for message in sample.messages], ensure_ascii=False)

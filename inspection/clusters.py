@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..signals.clusters import NOISE, match_clusters
+from ..signals.clusters import NOISE, match_shared
+from .points import Points
 from .record import Columns, Record
 
 PROMPT_WIDTH = 120
@@ -65,15 +66,22 @@ class ClusterTable:
     drift: float | None
 
 
-def cluster_table(record: Record, round: int, diagnosis: Mapping[str, Any]) -> ClusterTable | None:
-    """Return the clusters of a round; None where too few rows have an embedding."""
+def cluster_table(
+    record: Record, round: int, diagnosis: Mapping[str, Any], points: Points
+) -> ClusterTable | None:
+    """Return the clusters of a round; None where too few rows have an embedding.
+
+    Args:
+        record: of the run.
+        round: a diagnosed one.
+        diagnosis: of the round.
+        points: of the round, all flagged rows among them.
+    """
     found, columns = diagnosis["clusters"], record.signals(round)
     if found is None or columns is None:
         return None
-    names = {flag["id"] for flag in diagnosis["flags"]}
-    ids, labels = columns["id"].tolist(), columns["cluster"]
     flagged = Counter(
-        label for name, label in zip(ids, labels.tolist(), strict=True) if name in names
+        label for label, axes in zip(points.clusters.tolist(), points.axes, strict=True) if axes
     )
     prompts = record.index.heads([one["medoid"] for one in found["clusters"]], PROMPT_WIDTH)
     before = record.signals(round - 1) if round else None
@@ -122,14 +130,22 @@ class _Moves:
         return was, stayed, here - stayed
 
 
-def _moves(columns: Columns, before: Columns) -> _Moves:
-    now, then = _labels(columns), _labels(before)
-    match = match_clusters(then, now)
-    pairs = Counter((label, then[name]) for name, label in now.items() if name in then)
+def _moves(columns: Columns, before: Columns) -> _Moves | None:
+    """Lay the map of the round before under this one; None where they have no row in common."""
+    then = dict(zip(before["id"].tolist(), before["cluster"].tolist(), strict=True))
+    nothing = float("nan")
+    was = np.array([then.get(name, nothing) for name in columns["id"].tolist()])
+    both = np.isfinite(was) & np.isfinite(columns["cluster"])
+    if not both.any():
+        return None
+    now, earlier = (labels[both].astype(np.int64) for labels in (columns["cluster"], was))
+    wide = int(earlier.max()) + 2  # labels begin at -1
+    found, counts = np.unique((now + 1) * wide + earlier + 1, return_counts=True)
+    pairs = Counter(
+        {
+            (code // wide - 1, code % wide - 1): rows
+            for code, rows in zip(found.tolist(), counts.tolist(), strict=True)
+        }
+    )
+    match = match_shared(pairs)
     return _Moves(match.matched, pairs, match.common)
-
-
-def _labels(columns: Columns) -> dict[str, int]:
-    known = np.isfinite(columns["cluster"])
-    labels = columns["cluster"][known].astype(np.int64).tolist()
-    return dict(zip(columns["id"][known].tolist(), labels, strict=True))

@@ -17,7 +17,7 @@ from ..core.errors import UsageError
 from ..signals.pairing import Difference, paired_difference
 from ..stores.facts import Facts
 from .lineage import Lineage, lineage
-from .pairs import Paired, pair_rows
+from .pairs import Paired, paired_rows
 from .record import Record
 
 
@@ -140,10 +140,12 @@ def compare(before: Record, first: int, after: Record, second: int) -> Compariso
         limits=_limits(sides, same_run, settings),
         settings=settings,
         held=_held(before, first, after, second, same_run, apart),
-        lines=_lines(*lines),
+        lines=before.remembered("lines of two", [*map(id, lines)], lambda: (_lines(*lines), lines))[
+            0
+        ],
         paired=None
         if no_pairs
-        else pair_rows((before, first, lines[0]), (after, second, lines[1])),
+        else paired_rows((before, first, lines[0]), (after, second, lines[1])),
         no_pairs=no_pairs,
     )
 
@@ -212,7 +214,7 @@ def _unmeasured(sides: tuple[Side, Side], same_run: bool) -> str:
 
 
 def _unrelated(before: Lineage, after: Lineage) -> str:
-    if before.by_root().keys() & after.by_root().keys():
+    if not before.ids.keys().isdisjoint(after.ids.keys()):
         return ""
     return "No training row of the one is in the other: they are made from other data."
 
@@ -241,14 +243,14 @@ def _limits(
 
 
 def _lines(before: Lineage, after: Lineage) -> Lines:
-    one, other = before.by_root(), after.by_root()
-    both = one.keys() & other.keys()
-    same = sum(one[root] == other[root] for root in both)
-    new = [other[root] for root in other.keys() - both]
+    one, other = before.ids, after.ids
+    same = len(one.items() & other.items())
+    both = sum(root in other for root in one)
+    new = [name for root, name in other.items() if root not in one]
     return Lines(
         same,
-        len(both) - same,
-        len(one) - len(both),
+        both - same,
+        len(one) - both,
         len(new),
         sum(name in after.added for name in new),
     )

@@ -13,17 +13,17 @@ Line = tuple[str, str, str | None, int]
 """Id, origin, parent and round of a row, as `Version.lines` has them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lineage:
     """A data set by its lines.
 
     Attributes:
-        ids: of its rows.
+        ids: of its rows, by root.
         roots: id -> root, for the rows that were rewritten; the others are their own.
         added: ids of the rows that an agent added, in this data set or an earlier one.
     """
 
-    ids: frozenset[str]
+    ids: Mapping[str, str]
     roots: Mapping[str, str]
     added: frozenset[str]
 
@@ -31,9 +31,9 @@ class Lineage:
         """Return the id of the row that a row's line began with."""
         return self.roots.get(name, name)
 
-    def by_root(self) -> dict[str, str]:
-        """Return root -> id of every row."""
-        return {self.roots.get(name, name): name for name in self.ids}
+    def holds(self, name: str) -> bool:
+        """Return whether a row is in the data set."""
+        return self.ids.get(self.roots.get(name, name)) == name
 
 
 def lineage(record: Record, round: int) -> Lineage:
@@ -46,13 +46,15 @@ def lineage(record: Record, round: int) -> Lineage:
     while path[-1] > 0:
         # What a round refined is the data set that it looked at: after a rollback an earlier one.
         path.append(record.source_round(path[-1] - 1))
-    found = Lineage(frozenset(), {}, frozenset())
-    for number in reversed(path):
-        version = record.version(number)
-        key = ("lines", number)
-        lines = record.remembered(key, version.sha256, version.lines)
-        found = follow(found, lines, number)
-    return found
+    versions = [record.version(number) for number in path]
+
+    def look() -> Lineage:
+        found = Lineage({}, {}, frozenset())
+        for number, version in zip(reversed(path), reversed(versions), strict=True):
+            found = follow(found, version.lines(), number)
+        return found
+
+    return record.remembered(("lineage", round), [one.sha256 for one in versions], look)
 
 
 def follow(before: Lineage, lines: Iterable[Line], round: int) -> Lineage:
@@ -63,19 +65,22 @@ def follow(before: Lineage, lines: Iterable[Line], round: int) -> Lineage:
         lines: of its rows.
         round: its number; rows made by the round before it carry `round - 1`.
     """
-    ids, roots, added = [], {}, []
+    ids: dict[str, str] = {}
+    roots: dict[str, str] = {}
+    added: list[str] = []
     for name, origin, parent, made in lines:
-        ids.append(name)
         if origin == "seed":
+            ids[name] = name
             continue
-        if name in before.ids and made != round - 1:
+        if made != round - 1 and before.holds(name):
             root = before.root(name)
         elif origin == "rewritten" and parent is not None:
             root = before.root(parent)
         else:
             root = name
+        ids[root] = name
         if root != name:
             roots[name] = root
         if origin == "added" or root in before.added:
             added.append(name)
-    return Lineage(frozenset(ids), roots, frozenset(added))
+    return Lineage(ids, roots, frozenset(added))

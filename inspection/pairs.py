@@ -129,7 +129,7 @@ class Paired:
         return rows
 
 
-def pair_rows(
+def paired_rows(
     before: tuple[Record, int, Lineage], after: tuple[Record, int, Lineage]
 ) -> Paired | None:
     """Return the rows that both rounds measured, by line; None where one measured none.
@@ -141,18 +141,31 @@ def pair_rows(
     one, other = before[0].signals(before[1]), after[0].signals(after[1])
     if one is None or other is None:
         return None
+    # What was made is kept with what it was made of, so that the ids of these stay theirs.
+    held = (one, other, before[2], after[2])
+
+    def look() -> tuple[Paired, object]:
+        return _paired(before, one, after, other), held
+
+    return before[0].remembered("rows of two", [id(each) for each in held], look)[0]
+
+
+def _paired(
+    before: tuple[Record, int, Lineage],
+    one: Columns,
+    after: tuple[Record, int, Lineage],
+    other: Columns,
+) -> Paired:
     names_one, names_other = one["id"].tolist(), other["id"].tolist()
-    root_before, root_after = before[2].root, after[2].root
-    where = {root_before(name): place for place, name in enumerate(names_one)}
-    rows: list[tuple[int, int]] = []
-    for place, name in enumerate(names_other):
-        found = where.get(root_after(name))
-        if found is not None:
-            rows.append((found, place))
-    places = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    roots = before[2].roots
+    where = {roots.get(name, name): place for place, name in enumerate(names_one)}
+    roots = after[2].roots
+    found = np.array([where.get(roots.get(name, name), -1) for name in names_other], np.int64)
+    seconds = np.flatnonzero(found >= 0)
+    places = np.stack([found[seconds], seconds], axis=1)
     values = {name: _both(one, other, places, column) for name, column in COLUMNS.items()}
     return Paired(
-        [(names_one[a], names_other[b]) for a, b in rows],
+        [(names_one[a], names_other[b]) for a, b in places.tolist()],
         values,
         tuple(_change(measure, values[measure]) for measure in MEASURES),
         (before[0], before[1], after[0], after[1]),

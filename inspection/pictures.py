@@ -15,7 +15,7 @@ from .calibrated import Kind, kinds, ratings
 from .clusters import ClusterTable, cluster_table
 from .figures import several
 from .histogram import Bin, histogram
-from .points import Points, drawn_points
+from .points import Points, drawn_points, with_fates
 from .record import Columns, Record
 
 
@@ -98,7 +98,8 @@ def round_picture(record: Record, k: int) -> RoundPicture:
     diagnosis, columns = record.diagnosis(k), record.signals(k)
     if diagnosis is None or columns is None:
         return RoundPicture(k, k, entry, _missing(k, entry, document))
-    points = drawn_points(record, k, diagnosis, record.config().seed)
+    axes, drawn, clusters = _measured(record, k, diagnosis, columns)
+    points = with_fates(drawn, record.fates(k))
     calibration = diagnosis["calibration"]
     return RoundPicture(
         round=k,
@@ -106,16 +107,37 @@ def round_picture(record: Record, k: int) -> RoundPicture:
         entry=entry,
         missing="",
         rows=len(columns["id"]),
-        axes=tuple(_axis(view, diagnosis, columns) for view in VIEWS),
+        axes=axes,
         points=points,
         no_map="" if np.isfinite(points.xs).any() else "too few rows have an embedding for a map",
         kinds=kinds(calibration),
         calibration=_calibration(calibration),
-        clusters=cluster_table(record, k, diagnosis),
+        clusters=clusters,
         cautions=tuple(diagnosis["cautions"]),
         plan=diagnosis.get("plan"),
         proof=diagnosis.get("proof"),
     )
+
+
+_Measured = tuple[tuple[AxisPicture, ...], Points, ClusterTable | None]
+
+
+def _measured(record: Record, k: int, diagnosis: Mapping[str, Any], columns: Columns) -> _Measured:
+    """Return what does not change once a round is diagnosed, made once."""
+    before = record.signals(k - 1) if k else None
+    # A run that goes on indexes a diagnosis a moment after writing it.
+    indexed = record.index.diagnoses().get(k)
+    held = (diagnosis, columns, before)
+
+    def look() -> tuple[_Measured, tuple[object, ...]]:
+        axes = tuple(_axis(view, diagnosis, columns) for view in VIEWS)
+        points = drawn_points(record, k, diagnosis, record.config().seed)
+        return (axes, points, cluster_table(record, k, diagnosis, points)), held
+
+    # The objects are kept beside what was made of them, so that their ids stay theirs.
+    state = (indexed, *(id(one) for one in held))
+    found, _ = record.remembered(("pictures", k), state, look)
+    return found
 
 
 def _missing(k: int, entry: Mapping[str, Any], document: Mapping[str, Any]) -> str:
@@ -147,7 +169,7 @@ def _axis(view: View, diagnosis: Mapping[str, Any], columns: Columns) -> AxisPic
     facts = (
         ("Score", words.meaning(view, thresholds)),
         ("Beyond", words.beyond(axis, beyond, len(ordered))),
-        ("Threshold", words.threshold(view, axis, thresholds)),
+        ("Threshold", _typeset(words.threshold(view, axis, thresholds))),
         ("k", words.origin(chosen)),
         ("No score", _unscored(view, ~scored, columns)),
     )
@@ -164,6 +186,11 @@ def _axis(view: View, diagnosis: Mapping[str, Any], columns: Columns) -> AxisPic
         axis["suppressed"],
         tuple((name, text) for name, text in facts if text),
     )
+
+
+def _typeset(formula: str) -> str:
+    """Return a formula with the signs that a page has and a terminal may not."""
+    return formula.replace(" - ", " \N{MINUS SIGN} ").replace(" x ", " \N{MULTIPLICATION SIGN} ")
 
 
 def _unscored(view: View, out: Any, columns: Columns) -> str:

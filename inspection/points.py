@@ -1,7 +1,7 @@
 """The rows that the pictures of a round draw one by one: all flagged ones, some of the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,16 @@ PLAIN = "nats per token"
 
 
 def drawn_points(record: Record, round: int, diagnosis: Mapping[str, Any], seed: int) -> Points:
-    """Return the rows to draw: every flagged one, and at most 2,000 others, drawn with the seed."""
+    """Return the rows to draw: every flagged one, and at most 2,000 others, drawn with the seed.
+
+    Their fates, which a run that goes on adds to, are those of `with_fates`.
+    """
     columns = record.signals(round) or {}
     ids = columns["id"].tolist()
     axes = _axes(diagnosis)
     flagged = np.fromiter((name in axes for name in ids), dtype=np.bool_, count=len(ids))
     chosen = choose(flagged, seed, round)
     names = [ids[place] for place in chosen.tolist()]
-    fates = record.fates(round)
     heads = record.index.heads(names, PROMPT_WIDTH)
     losses = _losses(columns, chosen, diagnosis)
     xs, ys = _places(record, round, names)
@@ -77,7 +79,7 @@ def drawn_points(record: Record, round: int, diagnosis: Mapping[str, Any], seed:
         ids=names,
         prompts=[heads.get(name, ("", ""))[0] for name in names],
         axes=[axes.get(name, "") for name in names],
-        fates=[fates[name][0] if name in fates else "" for name in names],
+        fates=[""] * len(names),
         clusters=columns["cluster"][chosen],
         before=losses.before,
         after=losses.after,
@@ -90,6 +92,11 @@ def drawn_points(record: Record, round: int, diagnosis: Mapping[str, Any], seed:
         k=losses.k,
         too_short=losses.too_short,
     )
+
+
+def with_fates(points: Points, fates: Mapping[str, tuple[str, str]]) -> Points:
+    """Return the points with the fate of each row that is settled; `fates` as in `Record.fates`."""
+    return replace(points, fates=[fates[n][0] if n in fates else "" for n in points.ids])
 
 
 def choose(flagged: NDArray[np.bool_], seed: int, round: int) -> NDArray[np.int64]:
@@ -142,7 +149,7 @@ def _losses(columns: Columns, chosen: NDArray[np.int64], diagnosis: Mapping[str,
 
 
 def _places(record: Record, round: int, names: Sequence[str]) -> tuple[Floats, Floats]:
-    places = record.index.places(round)
+    places = record.index.places(round, names)
     where = {name: at for at, name in enumerate(places.ids)}
     rows = np.fromiter((where.get(name, -1) for name in names), dtype=np.int64, count=len(names))
     if not len(places.ids):

@@ -126,17 +126,26 @@ def match_clusters(previous: Mapping[str, int], current: Mapping[str, int]) -> M
     common = previous.keys() & current.keys()
     if not common:
         return Match({}, 0, None)
-    shared = Counter((current[name], previous[name]) for name in common)
+    return match_shared(Counter((current[name], previous[name]) for name in common))
+
+
+def match_shared(shared: Mapping[tuple[int, int], int]) -> Match:
+    """Match clusters as `match_clusters` does, from how many samples each two of them share.
+
+    Args:
+        shared: (current label, previous label) -> samples, at least one.
+    """
     rows = sorted({label for label, _ in shared if label != NOISE})
     columns = sorted({label for _, label in shared if label != NOISE})
-    table = np.array([[shared[row, column] for column in columns] for row in rows])
+    table = np.array([[shared.get((row, column), 0) for column in columns] for row in rows])
     matched = {NOISE: NOISE}
     if table.size:
         for row, column in zip(*linear_sum_assignment(-table), strict=True):
             if table[row, column]:
                 matched[rows[row]] = columns[column]
+    common = sum(shared.values())
     stayed = sum(count for (now, then), count in shared.items() if matched.get(now) == then)
-    return Match(matched, len(common), round(1 - stayed / len(common), 4))
+    return Match(matched, common, round(1 - stayed / common, 4))
 
 
 def _labels(vectors: Vectors, seed: int) -> tuple[Labels, Method, int]:

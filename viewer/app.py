@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from ..core.errors import MiddoError, UsageError
 from ..inspection.record import Record
+from ..inspection.siblings import Siblings
 from .links import Served
-from .pages import round, run, sample, samples
+from .pages import compare, round, run, sample, samples
 from .pages.frame import frame
 from .rendering import environment, render
 from .security import App, Door, Guard
@@ -65,6 +66,7 @@ def make_app(record: Record, door: Door) -> App:
         Route("/", page(run.page)),
         Route("/progress", page(run.progress)),
         Route("/rounds/{round}", page(round.page)),
+        Route("/compare", page(compare.page(Siblings(record.folder)))),
         Route("/samples", page(samples.page)),
         Route("/samples/{sample_id}", page(sample.page)),
         Route("/static/{name}", _static()),

@@ -198,11 +198,15 @@ def _hints(points: Points, scattered: Layout | None, mapped: Layout | None) -> M
     return Markup(written)
 
 
-def _spots(layout: Layout | None) -> list[list[float] | None]:
+def _spots(layout: Layout | None) -> list[float | None]:
+    """Return x and y of every point in turn, None where it is not drawn.
+
+    One list, since a list per point would be thousands of objects for the garbage collector.
+    """
     if layout is None:
         return []
-    spots = np.round(np.stack([layout.xs, layout.ys], axis=1), 1).tolist()
-    return [spot if spot[0] == spot[0] else None for spot in spots]  # NaN differs from itself
+    spots = np.round(np.stack([layout.xs, layout.ys], axis=1), 1).ravel().tolist()
+    return [spot if spot == spot else None for spot in spots]  # NaN differs from itself
 
 
 def _drawn(points: Points) -> str:

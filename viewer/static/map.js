@@ -23,11 +23,12 @@
     const unit = box.width / svg.viewBox.baseVal.width;
     const [x, y] = [(event.clientX - box.left) / unit, (event.clientY - box.top) / unit];
     let [found, least] = [-1, (NEAR / unit) ** 2];
-    points[figure.dataset.points].forEach((spot, at) => {
-      if (!spot) return;
-      const far = (spot[0] - x) ** 2 + (spot[1] - y) ** 2;
+    const spots = points[figure.dataset.points];
+    for (let at = 0; 2 * at < spots.length; at += 1) {
+      if (spots[2 * at] === null) continue;
+      const far = (spots[2 * at] - x) ** 2 + (spots[2 * at + 1] - y) ** 2;
       if (far < least) [found, least] = [at, far];
-    });
+    }
     return found < 0 ? null : { at: found, svg, unit, box };
   };
 
@@ -48,7 +49,8 @@
   };
 
   const show = (figure, found) => {
-    const spot = points[figure.dataset.points][found.at];
+    const spots = points[figure.dataset.points];
+    const spot = [spots[2 * found.at], spots[2 * found.at + 1]];
     document.querySelectorAll(".chart .here").forEach((mark) => mark.remove());
     ring(found.svg, spot);
     name.textContent = points.ids[found.at];

@@ -71,7 +71,7 @@ def _round(sheet: Sheet, one: RoundOfLife, shown: tuple[Message, ...]) -> None:
             value = "      " if near.similarity is None else f"{near.similarity:.4f}"
             start = f"{value}  {near.sample_id}  "
             room = WIDTH - 2 * _INDENT - len(start)
-            sheet.line(start + shortened(near.prompt, room), indent=2 * _INDENT)
+            sheet.line_as_is(start + shortened(near.prompt, room), indent=2 * _INDENT)
     _refined(sheet, one)
 
 

@@ -181,6 +181,27 @@ def estimate(
 
 
 @app.command()
+def review(
+    folder: RunFolder,
+    file: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FILE", help="Decisions as JSON Lines; - is stdin."),
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Who decides [the user].")
+    ] = None,
+    as_json: Json = False,
+) -> Task:
+    """Decide on the proposals of a paused run; where there is no terminal, list them."""
+    from . import review as page
+
+    if file is not None:
+        return partial(page.by_file, folder, file, reviewer)
+    here = not as_json and all(s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr))
+    return partial(page.at_terminal, folder, reviewer) if here else partial(page.overview, folder)
+
+
+@app.command()
 def export(
     folder: RunFolder,
     to: Annotated[Path, typer.Option(help="File to write: .json, .jsonl, .parquet.")],

@@ -149,7 +149,7 @@ def _held(numbers: Mapping[str, Any]) -> list[list[str]]:
         text = ", ".join(bounds)
         original = numbers.get(f"original_{base}")
         if original is not None:
-            text += f" (the original: {_number(original)})"
+            text += f"; it was {_number(original)}"
         label = {"density_with": "density", "nearest": "nearest other"}.get(name, base)
         rows.append([label.replace("_", " "), _number(value), text])
     return rows

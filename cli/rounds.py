@@ -67,6 +67,8 @@ def _step(entry: Round) -> Iterator[str]:
     yield f"Round {number} to {number + 1}: {several(samples, 'sample')} {verb} flagged"
     yield from axis_lines(entry.get("axes") or {}, entry["flagged"])
     yield from _plan(entry.get("plan"))
+    if entry.get("review"):
+        yield f"  review      {review_line(entry['review'])}"
     yield from _fates(entry)
     for caution in entry.get("cautions") or []:
         yield f"  caution     {clean(caution)}"
@@ -105,6 +107,25 @@ def _axis(name: str, axis: Mapping[str, Any] | None, flags: int | None) -> str:
         factor = "" if axis.get("k") is None else f", k {axis['k']:.2f}"
         text += f" (threshold {axis['threshold']:.4f}{factor})"
     return start + text + (f": {reason}" if reason else "")
+
+
+def review_line(review: Mapping[str, Any]) -> str:
+    """Say what people decided on a round's proposals, and what waits or went on without them."""
+    if not review["asked"]:
+        return "no proposal to review"
+    text = f"{several(review['asked'], 'proposal')}: " + ", ".join(
+        f"{review[name]:,} {name}" for name in ("accepted", "rejected", "edited")
+    )
+    if not review["undecided"]:
+        return text
+    what = "waiting" if review["open"] else "not decided, taken as the gates left them"
+    return f"{text}, {review['undecided']:,} {what}"
+
+
+def waiting(rounds: Sequence[Round]) -> int:
+    """Return how many proposals wait for a person."""
+    reviews = [entry.get("review") or {} for entry in rounds]
+    return sum(review["undecided"] for review in reviews if review.get("open"))
 
 
 def _fates(entry: Round) -> Iterator[str]:

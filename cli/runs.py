@@ -12,7 +12,7 @@ from rich.text import Text
 from ..inspection.figures import DASH, aligned, count
 from ..stores.runs import list_runs, read_run
 from .output import Reply, clean
-from .summary import status_text
+from .summary import status_text, status_words
 
 WATCH_SECONDS = 2.0
 
@@ -65,7 +65,7 @@ def overview(root: Path) -> Reply:
 def _row(document: dict[str, Any]) -> list[str]:
     return [
         clean(document.get("run", "?")),
-        clean(document.get("status", "?")),
+        status_words(document),
         count(len(document.get("rounds") or [])),
         count(document.get("best_round")),
         clean(document.get("started") or DASH),

@@ -47,7 +47,7 @@ class Sheet:
         self.wrapped(Text(clean(text), style=style), indent=indent, hanging=hanging)
 
     def line_as_is(self, line: str, *, indent: int, style: str = "") -> None:
-        """Add one line of figures that is aligned already; it holds nothing untrusted."""
+        """Add one line of figures that is aligned already; what is untrusted in it was cleaned."""
         self._lines.append(Text(" " * indent + line, style=style))
 
     def labelled(self, label: str, text: object, *, column: int, indent: int = 0) -> None:

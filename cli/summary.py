@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..curation.verdict import verdict
-from ..inspection.figures import DASH, duration, loss
+from ..inspection.figures import DASH, duration, loss, several
 from ..inspection.sentences import data_line, set_aside_line, time_line, tokens_line
 from .output import clean
-from .rounds import round_steps, round_table
+from .rounds import round_steps, round_table, waiting
 
 Document = Mapping[str, Any]
 WIDTH = 96
@@ -53,8 +53,16 @@ def status_text(document: Document, folder: Path) -> str:
     return "\n\n".join(part for part in (_head(document), "\n".join(table), tail) if part)
 
 
+def status_words(document: Document) -> str:
+    """Return the status; of a paused run also how many proposals wait for a person."""
+    status = clean(document.get("status", "?"))
+    if status != "paused":
+        return status
+    return f"paused, {several(waiting(document.get('rounds', [])), 'proposal')} to review"
+
+
 def _head(document: Document) -> str:
-    text = f"Run {clean(document.get('run', '?'))}: {clean(document.get('status', '?'))}"
+    text = f"Run {clean(document.get('run', '?'))}: {status_words(document)}"
     return f"{text} ({clean(document['stopped'])})" if document.get("stopped") else text
 
 
@@ -71,6 +79,11 @@ def _export_line(document: Document, folder: Path) -> str | None:
 def _next_line(document: Document, folder: Path) -> str:
     if document.get("status") == "running":
         return f"`middo status {folder} --watch` follows the run"
+    if document.get("status") == "paused" and waiting(document.get("rounds", [])):
+        return (
+            f"`middo review {folder}` decides on the proposals that wait, then"
+            f" `middo resume {folder}` goes on"
+        )
     if document.get("status") != "finished":
         return f"`middo resume {folder}` goes on where the run stopped"
     return (

@@ -15,8 +15,12 @@ from .records import Axis
 Share = Annotated[float, Field(gt=0, lt=1)]
 Band = tuple[float, float]
 
-CHANGEABLE = ("budget", "refinement.concurrency", "traces")
-"""Dotted keys outside the configuration's hash, which `resume --set` may change."""
+CHANGEABLE = ("budget", "refinement.concurrency", "traces", "review")
+"""Dotted keys outside the configuration's hash, which `resume --set` may change.
+
+`review` says whether a person is waited for. What people decide is no setting: it is in the run's
+database, word by word, and so is what went on without them.
+"""
 
 
 class Section(BaseModel):
@@ -234,6 +238,9 @@ class RunConfig(Section):
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
     traces: TracesConfig = TracesConfig()
+    review: bool = Field(
+        False, description="pause before merge until a person has decided on every proposal"
+    )
     rounds: int = Field(3, ge=0, description="refinements at most; trainings are one more")
     seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
 

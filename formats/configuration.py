@@ -1,7 +1,8 @@
 """Read the configuration of a run: flags over environment over file over preset over defaults.
 
     settings of the command line   flags, then each `--set key=value` in order
-    environment                    MIDDO_<SECTION>__<KEY>, MIDDO_ROUNDS, MIDDO_SEED
+    environment                    MIDDO_<SECTION>__<KEY>, MIDDO_REVIEW, MIDDO_ROUNDS,
+                                   MIDDO_SEED
     file                           CONFIG.yaml
     preset                         what a command starts from without a file
     defaults                       `core/config.py`

@@ -20,6 +20,7 @@ from ..providers.prices import Prices
 from ..stores.database import Database, open_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
+from ..stores.reviews import Reviews
 from ..stores.samples import Version
 from ..stores.scores import Scores
 from ..stores.shared import SharedScores, shared_scores_file
@@ -57,6 +58,11 @@ class Deps:
     def ledger(self) -> Ledger:
         """The run's ledger."""
         return Ledger(self.database)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What people said of proposals."""
+        return Reviews(self.database)
 
     @cached_property
     def scores(self) -> Scores:

@@ -78,6 +78,7 @@ def _round(deps: Deps, k: int) -> dict[str, Any]:
         "plan": diagnosis.get("plan"),
         "source_round": diagnosis.get("source_round"),
         "reasons": facts.get("reasons"),
+        "review": facts.get("review"),
         "failures": _failures(facts.get("fates", {})),
         "times": facts.get("times", {}),
     }

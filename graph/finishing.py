@@ -6,6 +6,7 @@ from typing import Any
 from ..core.config import RunConfig
 from ..curation.verdict import verdict
 from ..formats.exporting import export_samples
+from ..stores.reviews import review_fact
 from ..stores.runs import write_text
 from .deps import Deps
 from .document import rounds
@@ -55,6 +56,7 @@ def _card(deps: Deps, best: int, sentence: str, stopped: str, rows: int) -> str:
         f"- **Model**: `model/`, {_kind(config)} of `{config.model.base}`.",
         f"- **Agents**: rewriter `{config.agents.rewriter.model}`, critic"
         f" `{config.agents.judge.model}`.",
+        *_reviewed(deps),
         "",
         "| round | rows | hold-out loss | 95 % interval | accepted | rejected | failed | deferred"
         " | gate |",
@@ -70,6 +72,24 @@ def _card(deps: Deps, best: int, sentence: str, stopped: str, rows: int) -> str:
         " what is taken from it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reviewed(deps: Deps) -> list[str]:
+    """Say what people decided, over all rounds; nothing where nobody was asked."""
+    found = [deps.facts.get(review_fact(k)) for k in range(deps.facts.get("rounds_seen"))]
+    tallies = [tally for tally in found if tally is not None]
+    asked, accepted, rejected, edited, undecided = (
+        sum(tally[name] for tally in tallies)
+        for name in ("asked", "accepted", "rejected", "edited", "undecided")
+    )
+    if not tallies:
+        return []
+    text = (
+        f"- **Review**: {asked} proposals passed every gate and were put before a person:"
+        f" {accepted} accepted, {rejected} rejected, {edited} edited"
+    )
+    text += f", {undecided} went on without a decision." if undecided else "."
+    return [text + " An edited text stands on the person's word." if edited else text]
 
 
 def _row(deps: Deps, number: int) -> str:

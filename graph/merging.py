@@ -13,6 +13,7 @@ from ..stores.tables import read_embeddings, write_proposals
 from .deps import Deps
 from .embedding import TRAINEE, embedder_of
 from .indexing import index_version
+from .reviewing import decided
 from .state import LoopState
 
 _PROPOSAL_COLUMNS = (
@@ -25,7 +26,8 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     """Publish D_{t+1} and the round's proposals."""
     number, source = state["round"], state["source_round"]
     version = deps.version(source)
-    outcomes = deps.ledger.outcomes(number)
+    words = deps.reviews.standing(number)
+    outcomes = [decided(one, words.get(one.sample_id)) for one in deps.ledger.outcomes(number)]
     plan = merge(
         version,
         [_merged(outcome) for outcome in outcomes],
@@ -66,7 +68,9 @@ def _merged(outcome: Outcome) -> Merged:
         return Merged(outcome.sample_id, outcome.axis, outcome.fate, outcome.reason)
     row = outcome.proposals[-1]
     messages = tuple(message_from(plain) for plain in row["messages"])
-    return Merged(outcome.sample_id, outcome.axis, "accepted", "", messages, row["adds"])
+    return Merged(
+        outcome.sample_id, outcome.axis, "accepted", outcome.reason, messages, row["adds"]
+    )
 
 
 def _vectors(deps: Deps, state: LoopState, outcomes: list[Outcome]) -> dict[str, Any] | None:

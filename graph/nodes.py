@@ -19,6 +19,7 @@ from .learning import evaluate_round, gate_round, train_round
 from .merging import merge_round
 from .preparing import prepare
 from .refining import refine_round
+from .reviewing import close_unasked, review_round
 from .state import LoopState
 
 Update = dict[str, Any]
@@ -55,6 +56,13 @@ class Nodes:
     async def refine(self, state: LoopState) -> Update:
         """Let the agents work on the flagged samples."""
         return await self._timed("refine", state, lambda: refine_round(self._deps, state))
+
+    async def review(self, state: LoopState) -> Update:
+        """Wait for a person's word on every proposal that passed the gates, where one is asked."""
+        if not self._deps.config.review:
+            close_unasked(self._deps, state)
+            return {}
+        return await self._in_thread("review", review_round, state)
 
     async def merge(self, state: LoopState) -> Update:
         """Build the next round's data set; its equations must hold."""

@@ -35,6 +35,8 @@ def run(
 ) -> dict[str, Any]:
     """Run the whole loop and return the document of `run.json`.
 
+    With `review: true` it returns with the status `paused` where proposals wait for a person.
+
     Args:
         config: what to run.
         out: the run folder, new or empty; default `runs/<time>-<short id>`.
@@ -106,41 +108,46 @@ def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
     deps.facts.put_once("config_hash", config_hash(config))
     deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
+    write_document(deps, "running")  # a resumed run is not paused or interrupted any more
     try:
         with _stop_on_signals(stop):
-            _run_loop(deps)
+            status = "paused" if _run_loop(deps) else "finished"
     except BaseException as error:
         deps.keep_seconds()
         write_document(deps, _status(error))
         raise
     else:
         deps.keep_seconds()
-        return write_document(deps, "finished")
+        return write_document(deps, status)
     finally:
         deps.close()
 
 
-def _run_loop(deps: Any) -> None:
-    """Run the loop here, or in a thread of its own where an event loop runs here (notebooks)."""
+def _run_loop(deps: Any) -> bool:
+    """Run the loop here, or in a thread of its own where an event loop runs here (notebooks).
+
+    Returns whether it pauses for a person.
+    """
     if asyncio._get_running_loop() is None:
-        asyncio.run(_loop(deps))
-        return
+        return asyncio.run(_loop(deps))
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _loop(deps)).result()
+        return thread.submit(asyncio.run, _loop(deps)).result()
 
 
-async def _loop(deps: Any) -> None:
+async def _loop(deps: Any) -> bool:
     from ..providers.privacy import tracing
 
     with tracing(deps.config.traces.langsmith):
-        await _work(deps)
+        return await _work(deps)
 
 
-async def _work(deps: Any) -> None:
+async def _work(deps: Any) -> bool:
     async with opened_graph(deps) as (graph, thread):
         begun = (await graph.aget_state(thread)).values
         start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
+        # A node that waits for a person runs again without an answer: it reads the run's database.
         await graph.ainvoke(start, thread, durability="sync")
+        return bool((await graph.aget_state(thread)).interrupts)
 
 
 @asynccontextmanager

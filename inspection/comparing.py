@@ -132,7 +132,7 @@ def compare(before: Record, first: int, after: Record, second: int) -> Compariso
     settings = () if same_run else _settings(before, after)
     apart = _apart(settings)
     lines = lineage(before, sides[0].source_round), lineage(after, sides[1].source_round)
-    no_pairs = apart or _unmeasured(sides, same_run) or _unrelated(*lines)
+    no_pairs = apart or _unrelated(*lines) or _unmeasured(sides, same_run)
     return Comparison(
         before=sides[0],
         after=sides[1],
@@ -206,10 +206,10 @@ def _unmeasured(sides: tuple[Side, Side], same_run: bool) -> str:
     if not out:
         return ""
     names = [f"round {s.round}" if same_run else f"round {s.round} of {s.run}" for s in out]
-    verb = "was" if len(out) == 1 else "were"
+    verb, whose = ("was", "its") if len(out) == 1 else ("were", "their")
+    told = f"{' and '.join(names)} {verb} not diagnosed"
     return (
-        f"{' and '.join(names).capitalize() if same_run else ' and '.join(names)} {verb} not"
-        " diagnosed, so there are no losses of its training rows to compare."
+        f"{told[0].upper()}{told[1:]}, so there are no losses of {whose} training rows to compare."
     )
 
 

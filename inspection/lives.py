@@ -11,6 +11,7 @@ from .life import Life, Neighbour, RoundOfLife
 from .lines import Line, line_of
 from .readings import axis_readings, measured_values, place_of
 from .record import Columns, Record
+from .reviews import review_of
 from .similarity import similarities
 
 NEIGHBOUR_CHARACTERS = 400
@@ -73,6 +74,7 @@ def _round(record: Record, line: Line, number: int, gates: Mapping[int, Any]) ->
             outcome, calls, verdicts_of(record, number, name), merged=(fate, reason)
         ),
         note=_note(line, number, source, gates),
+        review=review_of(record, number, name),
     )
 
 

@@ -255,9 +255,28 @@ def _columns(path: Path) -> Columns:
         if name == "flags":
             found[name] = _lists(column.combine_chunks())
         elif str(column.type) == "string":
-            found[name] = column.to_numpy()
+            found[name] = _objects(column.to_pylist())
         else:
-            found[name] = column.cast("float64").to_numpy()
+            found[name] = _floats(column.combine_chunks().cast("float64"))
+    return found
+
+
+def _floats(column: Any) -> NDArray[np.float64]:
+    """Return a column with NaN for null, from its buffers: pyarrow would load pandas for that."""
+    valid, values = column.buffers()
+    if values is None:  # no rows, or none with a value
+        return np.full(len(column), np.nan)
+    rows = slice(column.offset, column.offset + len(column))
+    found = np.frombuffer(values, np.float64)[rows]
+    if column.null_count == 0:
+        return found
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[rows]
+    return np.where(bits, found, np.nan)
+
+
+def _objects(values: list[Any]) -> NDArray[Any]:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
     return found
 
 
@@ -265,7 +284,9 @@ def _lists(column: Any) -> NDArray[Any]:
     """Return lists of strings as tuples, object[n]; most are empty and share one."""
     found = np.empty(len(column), dtype=object)
     found.fill(())
-    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    for place in np.flatnonzero(lengths).tolist():
+    if not len(column):
+        return found
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
+    for place in np.flatnonzero(np.diff(offsets)).tolist():
         found[place] = tuple(column[place].as_py())
     return found

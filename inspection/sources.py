@@ -181,9 +181,9 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
     Raises:
         MiddoError: the cache can't be written to, or SQLite is too old.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{threading.get_ident()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with index_writer(unfinished) as writer:
             for number in contents.versions:
                 writer.add_version(number, Version(folder / "rounds" / str(number) / "dataset"))
@@ -201,7 +201,8 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
         ) from error
     finally:
         for name in (unfinished.name, f"{unfinished.name}-wal", f"{unfinished.name}-shm"):
-            unfinished.with_name(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.with_name(name).unlink(missing_ok=True)
     whose = path.name.partition("-")[0]
     for old in path.parent.glob(f"{whose}-*.db"):
         if old != path:

@@ -113,10 +113,10 @@ def _columns(record: Record, number: int, signals: Columns | None) -> _Columns:
             numbers = np.full(len(ids), -1, dtype=np.int64)
         scores = {name: signals[name] for name in _SCORES}
         bits = {axis: np.uint8(1 << place) for place, axis in enumerate(_AXES)}
-        flags = np.array(
-            [sum(bits[axis] for axis in flagged or ()) for flagged in signals["flags"]],
-            dtype=np.uint8,
-        )
+        flags = np.zeros(len(ids), dtype=np.uint8)
+        for place, flagged in enumerate(signals["flags"]):
+            for axis in flagged:
+                flags[place] |= bits[axis]
     places = {name: place for place, name in enumerate(ids)}
     return _Columns(ids, places, numbers, scores, flags, (index, signals))
 

@@ -65,12 +65,25 @@ def _m005_sources_and_prices(connection: sqlite3.Connection) -> None:
     )
 
 
+def _m006_reviews(connection: sqlite3.Connection) -> None:
+    """Keep every word of a person on a proposal; `number` orders them."""
+    connection.execute(
+        """CREATE TABLE reviews (
+            number INTEGER PRIMARY KEY, round INTEGER NOT NULL,
+            sample_id TEXT NOT NULL, proposal_id TEXT NOT NULL, decision TEXT NOT NULL,
+            prompt TEXT, answer TEXT, reason TEXT NOT NULL, checks TEXT NOT NULL,
+            reviewer TEXT NOT NULL, at REAL NOT NULL)"""
+    )
+    connection.execute("CREATE INDEX reviews_by_sample ON reviews (round, sample_id)")
+
+
 MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
     _m001_facts,
     _m002_units,
     _m003_outcomes,
     _m004_scores,
     _m005_sources_and_prices,
+    _m006_reviews,
 ]
 
 

@@ -8,9 +8,9 @@ name in a listing. Made for `middo view`, which binds a socket and serves it.
 import logging
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -18,17 +18,14 @@ from starlette.routing import Route
 
 from ..core.errors import MiddoError, UsageError
 from ..inspection.record import Record
-from ..inspection.siblings import Siblings
 from .links import Served
-from .pages import compare, round, run, sample, samples
 from .pages.frame import frame
 from .rendering import environment, render
+from .routes import Page, pages, prepare
 from .security import App, Door, Guard
 
 _log = logging.getLogger(__name__)
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-Page = Callable[[Record, Request], tuple[str, dict[str, Any]]]
-"""Reads what a request asks for: name of the template, and its context."""
 
 
 def make_app(record: Record, door: Door) -> App:
@@ -39,7 +36,8 @@ def make_app(record: Record, door: Door) -> App:
         def answer(request: Request) -> Response:
             try:
                 template, context = make(record, request)
-                return HTMLResponse(render(template, links, context))
+                later = BackgroundTask(prepare)
+                return HTMLResponse(render(template, links, context), background=later)
             except UsageError as error:
                 return refused(404, str(error))
             except MiddoError as error:
@@ -62,15 +60,8 @@ def make_app(record: Record, door: Door) -> App:
         line = "There is no page at this address." if code == 404 else "This could not be answered."
         return refused(code, line)
 
-    routes = [
-        Route("/", page(run.page)),
-        Route("/progress", page(run.progress)),
-        Route("/rounds/{round}", page(round.page)),
-        Route("/compare", page(compare.page(Siblings(record.folder)))),
-        Route("/samples", page(samples.page)),
-        Route("/samples/{sample_id}", page(sample.page)),
-        Route("/static/{name}", _static()),
-    ]
+    routes = [Route(path, page(make)) for path, make in pages(record).items()]
+    routes.append(Route("/static/{name}", _static()))
     app = Starlette(routes=routes, exception_handlers={HTTPException: not_found})
     return Guard(app, door, _closed)
 

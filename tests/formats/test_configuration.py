@@ -234,7 +234,6 @@ def test_an_unknown_key_is_named_with_the_nearest_one(
 @pytest.mark.parametrize(
     "text",
     [
-        "review: true",
         "evaluation: {tasks: []}",
     ],
 )

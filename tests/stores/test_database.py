@@ -31,7 +31,7 @@ def test_migrations_run_once(tmp_path: Path) -> None:
     assert first.query("PRAGMA user_version") == [(len(MIGRATIONS),)]
     first.close()
     before = _tables(path)
-    assert set(before) == {"facts", "units", "outcomes", "scores"}
+    assert set(before) == {"facts", "units", "outcomes", "scores", "reviews"}
     second = open_database(path)
     assert Facts(second).get("a") == 1
     second.close()
@@ -122,7 +122,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     open_database(path).close()
     _newer(path)
     for opened in (open_database, read_database):
-        with pytest.raises(MiddoError, match=r"ledger\.db: written by a newer Middo \(schema 6\)"):
+        with pytest.raises(MiddoError, match=r"ledger\.db: written by a newer Middo \(schema 7\)"):
             opened(path)
 
 

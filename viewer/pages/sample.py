@@ -8,17 +8,13 @@ from starlette.requests import Request
 
 from ...core.records import Message
 from ...inspection.bounds import held_to
-from ...inspection.diff import Piece, word_diff
 from ...inspection.life import Attempt, Gate, Reading, RoundOfLife
 from ...inspection.lives import life
 from ...inspection.names import resolve
 from ...inspection.record import Record
 from ..gauge import gauge
+from .compared import compared, is_long
 from .frame import frame
-
-LONG = 2_000
-"""Characters from which a text scrolls in a box of its own."""
-LONG_LINES = 24
 
 
 def page(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
@@ -72,11 +68,7 @@ def _round(one: RoundOfLife, before: tuple[Message, ...] | None) -> dict[str, An
 
 def _turn(message: Message) -> dict[str, Any]:
     text = message.content
-    return {"role": message.role, "text": text, "is_long": _is_long(text)}
-
-
-def _is_long(text: str) -> bool:
-    return len(text) > LONG or text.count("\n") > LONG_LINES
+    return {"role": message.role, "text": text, "is_long": is_long(text)}
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
@@ -87,7 +79,7 @@ def _attempt(attempt: Attempt, old: tuple[Message, ...]) -> dict[str, Any]:
     checks = [gate for gate in attempt.gates if gate.node == "checks"]
     return {
         "it": attempt,
-        "turns": _compared(attempt, old),
+        "turns": compared(old, attempt.messages, adds=attempt.adds),
         "refusals": [_gate(gate) for gate in attempt.gates if not gate.passed],
         "checks": [_gate(gate) for gate in checks],
         "passed": sum(gate.passed for gate in checks),
@@ -105,31 +97,6 @@ def _gate(gate: Gate) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _compared(attempt: Attempt, old: tuple[Message, ...]) -> list[dict[str, Any]]:
-    """Return the proposed turns as diffs against the old ones; turns that stay are left out."""
-    found = []
-    for place, message in enumerate(attempt.messages):
-        before = "" if attempt.adds or place >= len(old) else old[place].content
-        is_same = not attempt.adds and before == message.content
-        if is_same and message.role == "system":
-            continue
-        if attempt.adds:
-            pieces: tuple[Piece, ...] = (Piece("same", message.content),)
-        else:
-            pieces = word_diff(before, message.content)
-        found.append(
-            {
-                "role": message.role,
-                "pieces": pieces,
-                "is_same": is_same,
-                "text": message.content,
-                "has_both": len({piece.kind for piece in pieces} - {"same"}) == 2,
-                "is_long": _is_long("".join(piece.text for piece in pieces)),
-            }
-        )
-    return found
 
 
 def _effort(one: RoundOfLife) -> dict[str, Any] | None:

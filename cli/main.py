@@ -134,19 +134,6 @@ def list_(
 
 
 @app.command()
-def explain(
-    folder: RunFolder,
-    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="Its id, or the beginning.")],
-    as_json: Json = False,
-) -> Task:
-    """Tell the life of one sample: signals, flags, proposals, what was said of them, its fate."""
-    from . import explain as page
-    from .output import colours_wanted
-
-    return partial(page.explain, folder, sample, colour=colours_wanted())
-
-
-@app.command()
 def diagnose(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Data set to look at.")],
     model: Annotated[str, typer.Option(help="Base model.")],
@@ -160,6 +147,19 @@ def diagnose(
 
     choice = loop.Choice(None, {"data.path": data, "model.base": model}, tuple(sets or ()))
     return partial(loop.diagnose, choice, adapter, out)
+
+
+@app.command()
+def explain(
+    folder: RunFolder,
+    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="Its id, or the beginning.")],
+    as_json: Json = False,
+) -> Task:
+    """Tell the life of one sample: signals, flags, proposals, what was said of them, its fate."""
+    from . import explain as page
+    from .output import colours_wanted
+
+    return partial(page.explain, folder, sample, colour=colours_wanted())
 
 
 @app.command()

@@ -140,12 +140,12 @@ def _held(numbers: Mapping[str, Any]) -> list[list[str]]:
             continue
         base = "loss" if name == "loss_compared" else name
         bounds = [
-            f"{words} {_number(numbers[base + ending])}"
+            _bound(words, value, numbers[base + ending])
             for ending, words in _BOUNDS
             if base + ending in numbers
         ]
         if name == "density_with" and numbers.get("density") is not None:
-            bounds.append(f"above {_number(numbers['density'])}, the density without it")
+            bounds.append(_bound("above", value, numbers["density"]) + ", as it is without it")
         text = ", ".join(bounds)
         original = numbers.get(f"original_{base}")
         if original is not None:
@@ -153,6 +153,15 @@ def _held(numbers: Mapping[str, Any]) -> list[list[str]]:
         label = {"density_with": "density", "nearest": "nearest other"}.get(name, base)
         rows.append([label.replace("_", " "), _number(value), text])
     return rows
+
+
+def _bound(words: str, value: Any, bound: Any) -> str:
+    """Return a bound in words, with a mark where the value misses it."""
+    text = f"{words} {_number(bound)}"
+    if not isinstance(value, int | float) or not isinstance(bound, int | float):
+        return text
+    held = {"at least": value >= bound, "at most": value <= bound, "above": value > bound}
+    return text if held[words] else f"{text} (missed)"
 
 
 def _figures(numbers: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.config import RunConfig
-from ..core.errors import DataError, MiddoError, UsageError
+from ..core.errors import ConfigError, DataError, MiddoError, UsageError
 from ..formats.configuration import load_config
 from ..stores.database import Database, read_database
 from ..stores.facts import Facts
@@ -61,9 +61,8 @@ class Record:
         Raises:
             ConfigError: the file can't be read, or was written by another version of Middo.
         """
-        return self._read(
-            self.folder / CONFIG, lambda path: load_config(path, environ={})
-        ) or load_config(self.folder / CONFIG, environ={})
+        path = self.folder / CONFIG
+        return self._read(path, _config) or _config(path)
 
     def rounds(self) -> list[int]:
         """Return the rounds whose data set is published, in order."""
@@ -168,7 +167,7 @@ class Record:
         """
         with self._lock:
             if self._indexes is None:
-                self._indexes = Indexes(self.folder, lambda: self.config().seed)
+                self._indexes = Indexes(self.folder, self._seed)
             return self._indexes.current()
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
@@ -199,6 +198,13 @@ class Record:
         """Close all files."""
         self.close()
 
+    def _seed(self) -> int:
+        """Return the seed; a configuration of another version must not hide the whole run."""
+        try:
+            return self.config().seed
+        except ConfigError:
+            return RunConfig().seed  # it chooses rows that the map is fitted on, and no more
+
     def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
         """Read a file, unless it is as it was; None where there is none."""
         try:
@@ -227,6 +233,10 @@ def open_record(folder: Path) -> Record:
     if not (folder / "ledger.db").is_file():
         raise UsageError(f"{folder}: no run folder (it has no ledger.db); see `middo list`")
     return Record(folder)
+
+
+def _config(path: Path) -> RunConfig:
+    return load_config(path, environ={})
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class IndexWriter:
             self._connection.execute(
                 "INSERT INTO versions VALUES (?, ?, ?)", (round, version.sha256, place)
             )
+        self._count()
 
     def add_diagnosis(
         self,
@@ -155,6 +156,12 @@ class IndexWriter:
                 "INSERT INTO diagnoses VALUES (?, ?, ?, ?, ?)",
                 (round, source_round, total, mark, centre),
             )
+        self._count()
+
+    def _count(self) -> None:
+        """Let SQLite count what the tables hold: without that, some joins take minutes."""
+        self._connection.execute("PRAGMA analysis_limit=1000")
+        self._connection.execute("ANALYZE")
 
     def diagnosed(self) -> set[tuple[int, str]]:
         """Return round and fingerprint of every diagnosis that is there."""

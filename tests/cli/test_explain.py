@@ -88,9 +88,13 @@ def test_a_life_is_told_in_full(tmp_path: Path) -> None:
         "                loss     2.1360  at least 1.2877, at most 4.1616",
         "                quality  0.7682  at least 0.6270, above 0.4223; it was 0.2953",
         "Round 1",
-        f"          1 and holds the rewritten {NEW.id}",
     ):
         assert line in text.splitlines(), line
+    ending = " ".join(text.partition("Ending")[2].split())
+    assert ending == (
+        "rewritten for quality in round 0; the export is the data of round 1 and holds the"
+        f" rewritten {NEW.id}"
+    )
 
 
 def test_every_line_fits_80_columns(tmp_path: Path) -> None:

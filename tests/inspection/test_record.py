@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from middo.core.errors import DataError, MiddoError, UsageError
+from middo.core.errors import ConfigError, DataError, MiddoError, UsageError
 from middo.core.records import Axis
 from middo.inspection.lives import life
 from middo.inspection.record import open_record
@@ -82,6 +82,16 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
             record.signals(0)
         with pytest.raises(MiddoError, match="not readable JSON"):
             record.diagnosis(0)
+
+
+def test_a_configuration_of_another_version_hides_nothing_else(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", indexed=False)
+    folder.dataset(0, SAMPLES)
+    (folder.path / "config.yaml").write_text("novelty: 1\n", encoding="utf-8")
+    with open_record(folder.path) as record:
+        assert record.index.ids() == IDS
+        with pytest.raises(ConfigError, match="novelty"):
+            record.config()
 
 
 def test_threads_share_a_record(tmp_path: Path) -> None:

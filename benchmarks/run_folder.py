@@ -22,6 +22,7 @@ from middo.agents.evaluator import Holdout, HoldoutRow
 from middo.agents.signal_table import collect
 from middo.core.config import RunConfig
 from middo.core.ids import short_hash
+from middo.core.progress import Report, silent
 from middo.core.records import Axis, Sample, sample_id
 from middo.curation.plan import Task
 from middo.formats.configuration import dump_config
@@ -72,7 +73,9 @@ def main() -> None:
     )
 
 
-def make_run(folder: Path, data: str, rows: int, refined: int) -> dict[str, Any]:
+def make_run(
+    folder: Path, data: str, rows: int, refined: int, report: Report = silent
+) -> dict[str, Any]:
     """Make a finished run with one refinement and return its `run.json`.
 
     Args:
@@ -80,6 +83,7 @@ def make_run(folder: Path, data: str, rows: int, refined: int) -> dict[str, Any]
         data: what texts come from.
         rows: of the input; a hundredth is held out.
         refined: samples refined at most; other flagged ones are deferred.
+        report: is told what a run would tell.
     """
     folder.mkdir(parents=True)
     source = folder.with_name(f"{folder.name}.rows.jsonl")
@@ -95,7 +99,7 @@ def make_run(folder: Path, data: str, rows: int, refined: int) -> dict[str, Any]
         }
     )
     write_text(folder / "config.yaml", dump_config(config))
-    deps = open_run(folder, config)
+    deps = open_run(folder, config, report=report)
     # Prompts of new samples are compared with each other; none of these is a copy.
     deps.embedder = _unlike
     try:

@@ -31,7 +31,7 @@ def life_text(life: Life, *, colour: bool) -> str:
     calls = [call for one in life.rounds for call in one.calls]
     sheet.blank()
     if calls:
-        sheet.labelled("Asked", spent(calls), column=_LABEL)
+        sheet.labelled("Calls", spent(calls), column=_LABEL)
     sheet.labelled("Ending", life.ending, column=_LABEL)
     return sheet.text()
 

@@ -37,7 +37,7 @@ def add_attempt(
     if attempt.verdict == "failed" or (attempt.reason and not _named(attempt)):
         sheet.labelled("Reason", attempt.reason, column=_LABEL, indent=inner)
     if attempt.calls:
-        sheet.labelled("Asked", spent(attempt.calls), column=_LABEL, indent=inner)
+        sheet.labelled("Calls", spent(attempt.calls), column=_LABEL, indent=inner)
 
 
 def spent(calls: Sequence[Call]) -> str:

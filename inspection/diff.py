@@ -6,14 +6,18 @@ the pieces put together again are the two texts.
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-MOST_PARTS = 4_000
-"""Words and spaces of the changed middle that are compared one by one; beyond, lines are, and of
-more than so many lines the whole middle counts as replaced."""
+MOST_PARTS = 2_000
+"""Words and spaces of a changed middle that are compared one by one; of a longer one sentences and
+lines are, and then the words of those that changed. Of more sentences than that, all count as
+replaced."""
+MOST_PAIRS = 30_000
+"""Pairs of equal words among them, which is what the comparison's time grows with."""
 
 # Han, kana and their kin, Thai, Lao, Khmer, Burmese, Tibetan: no spaces between words.
 _UNSPACED = (
@@ -21,7 +25,7 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
 )
 _PART = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|\s+|.", re.DOTALL)
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?。！？\n]+\s*|$)")
 
 Kind = Literal["same", "removed", "added"]
 
@@ -38,8 +42,8 @@ def word_diff(old: str, new: str) -> tuple[Piece, ...]:
     """Return the pieces that lead from one text to the other, removed ones before added ones.
 
     The same and removed pieces put together are `old`, the same and added ones `new`. What is equal
-    at both ends is set aside first, so the time grows with what lies between; of a middle of more
-    than `MOST_PARTS` parts lines are compared, and of one with more lines nothing.
+    at both ends is set aside first, so the time grows with what lies between, up to `MOST_PARTS`
+    and `MOST_PAIRS`.
     """
     if old == new:
         return (Piece("same", old),) if old else ()
@@ -60,18 +64,48 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _middle(left: Sequence[str], right: Sequence[str]) -> list[Piece]:
-    if max(len(left), len(right)) > MOST_PARTS:
-        left, right = _LINE.findall("".join(left)), _LINE.findall("".join(right))
-        if max(len(left), len(right)) > MOST_PARTS:
-            return [Piece("removed", "".join(left)), Piece("added", "".join(right))]
-    pieces = []
-    matcher = SequenceMatcher(None, left, right, autojunk=False)
-    for _, a, b, c, d in matcher.get_opcodes():
-        if left[a:b] == right[c:d]:
-            pieces.append(Piece("same", "".join(left[a:b])))
+    if _is_light(left, right):
+        return _compared(left, right)
+    one, other = (_SENTENCE.findall("".join(words)) for words in (left, right))
+    if not _is_light(one, other):
+        return [Piece("removed", "".join(left)), Piece("added", "".join(right))]
+    pieces: list[Piece] = []
+    for removed, added, same in _blocks(one, other):
+        words = _PART.findall(removed), _PART.findall(added)
+        if same:
+            pieces.append(Piece("same", removed))
+        elif _is_light(*words):
+            pieces += _compared(*words)
         else:
-            pieces += [Piece("removed", "".join(left[a:b])), Piece("added", "".join(right[c:d]))]
+            pieces += [Piece("removed", removed), Piece("added", added)]
     return pieces
+
+
+def _is_light(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Return whether two lists can be compared in a moment."""
+    if max(len(left), len(right)) > MOST_PARTS:
+        return False
+    counts = Counter(part for part in right if not part.isspace())
+    return sum(counts[part] for part in left) <= MOST_PAIRS
+
+
+def _compared(left: Sequence[str], right: Sequence[str]) -> list[Piece]:
+    pieces: list[Piece] = []
+    for removed, added, same in _blocks(left, right):
+        if same:
+            pieces.append(Piece("same", removed))
+        else:
+            pieces += [Piece("removed", removed), Piece("added", added)]
+    return pieces
+
+
+def _blocks(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield stretches of both lists, and whether they are the same."""
+    # A space is the same everywhere: to begin a match with it would cost most of the time and tell
+    # nothing. One beside a word that stays does stay with it.
+    matcher = SequenceMatcher(str.isspace, left, right, autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        yield "".join(left[a:b]), "".join(right[c:d]), tag == "equal"
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
@@ -84,7 +118,8 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 
     def flush() -> None:
         nonlocal removed, added
-        found.extend(Piece(k, t) for k, t in (("removed", removed), ("added", added)) if t)
+        both = (Piece("removed", removed), Piece("added", added))
+        found.extend(piece for piece in both if piece.text)
         removed = added = ""
 
     kept = [piece for piece in pieces if piece.text]

@@ -22,7 +22,7 @@ _NO_NUMBERS = frozenset({"cluster"})
 def place_of(signals: Columns, name: str) -> int | None:
     """Return the row of a sample; they are in order of id."""
     ids = signals["id"]
-    place = bisect_left(ids, name)  # type: ignore[type-var, arg-type]
+    place = bisect_left(ids, name)
     return place if place < len(ids) and ids[place] == name else None
 
 

@@ -1,7 +1,8 @@
 """A run folder open for reading, while the run goes on or after: figures, tables, ledger, index.
 
-Nothing is read before it is asked for, what is asked for is as fresh as the files, and files that
-did not change are not read twice. Nothing is ever written into the folder.
+Nothing is read before it is asked for, nor are libraries loaded that only that needs; what is asked
+for is as fresh as the files, and files that did not change are not read twice. Nothing is ever
+written into the folder.
 """
 
 import json
@@ -10,26 +11,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core.config import RunConfig
-from ..core.errors import ConfigError, DataError, MiddoError, UsageError
+from ..core.errors import ConfigError, MiddoError, UsageError
 from ..formats.configuration import load_config
 from ..stores.database import Database, read_database
 from ..stores.facts import Facts
-from ..stores.index import Index
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
-from ..stores.samples import MANIFEST, Version
-from .sources import Indexes, rounds_in
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..stores.index import Index
+    from ..stores.samples import Version
     from ..stores.traces import TraceReader
+    from .sources import Indexes
 
 CONFIG = "config.yaml"
 TRACES = "traces.db"
-Columns = Mapping[str, NDArray[Any]]
+Columns = Mapping[str, "NDArray[Any]"]
 Value = TypeVar("Value")
 
 
@@ -66,6 +66,9 @@ class Record:
 
     def rounds(self) -> list[int]:
         """Return the rounds whose data set is published, in order."""
+        from ..stores.samples import MANIFEST
+        from .sources import rounds_in
+
         return [
             number
             for number, folder in rounds_in(self.folder)
@@ -85,16 +88,20 @@ class Record:
         diagnosis = self.diagnosis(k)
         return k if diagnosis is None else int(diagnosis["source_round"])
 
-    def version(self, k: int) -> Version:
+    def version(self, k: int) -> "Version":
         """Return the data set that a round trained on.
 
         Raises:
             DataError: there is none yet.
         """
+        from ..stores.samples import Version
+
         return Version(self.round_folder(k) / "dataset")
 
-    def holdout(self) -> Version | None:
+    def holdout(self) -> "Version | None":
         """Return the rows that are never trained on; None before they are chosen."""
+        from ..stores.samples import MANIFEST, Version
+
         folder = self.folder / "holdout"
         return Version(folder) if (folder / MANIFEST).is_file() else None
 
@@ -159,12 +166,14 @@ class Record:
             return self._traces
 
     @property
-    def index(self) -> Index:
+    def index(self) -> "Index":
         """The index of the run's samples; made in Middo's cache where the run has none.
 
         Raises:
             MiddoError: it can't be made.
         """
+        from .sources import Indexes
+
         with self._lock:
             if self._indexes is None:
                 self._indexes = Indexes(self.folder, self._seed)
@@ -250,53 +259,6 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _columns(path: Path) -> Columns:
-    try:
-        import pyarrow.parquet as pq
+    from .columns import read_columns
 
-        with pq.ParquetFile(path) as file:
-            names = [name for name in file.schema_arrow.names if name != "neighbours"]
-            table = file.read(columns=names)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: not a readable Parquet file ({reason})") from error
-    found: dict[str, NDArray[Any]] = {}
-    for name in table.column_names:
-        column = table[name]
-        if name == "flags":
-            found[name] = _lists(column.combine_chunks())
-        elif str(column.type) == "string":
-            found[name] = _objects(column.to_pylist())
-        else:
-            found[name] = _floats(column.combine_chunks().cast("float64"))
-    return found
-
-
-def _floats(column: Any) -> NDArray[np.float64]:
-    """Return a column with NaN for null, from its buffers: pyarrow would load pandas for that."""
-    valid, values = column.buffers()
-    if values is None:  # no rows, or none with a value
-        return np.full(len(column), np.nan)
-    rows = slice(column.offset, column.offset + len(column))
-    found = np.frombuffer(values, np.float64)[rows]
-    if column.null_count == 0:
-        return found
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[rows]
-    return np.where(bits, found, np.nan)
-
-
-def _objects(values: list[Any]) -> NDArray[Any]:
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found
-
-
-def _lists(column: Any) -> NDArray[Any]:
-    """Return lists of strings as tuples, object[n]; most are empty and share one."""
-    found = np.empty(len(column), dtype=object)
-    found.fill(())
-    if not len(column):
-        return found
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
-    for place in np.flatnonzero(np.diff(offsets)).tolist():
-        found[place] = tuple(column[place].as_py())
-    return found
+    return read_columns(path)

@@ -42,7 +42,7 @@ class Standing:
     """The machine of a run.
 
     Attributes:
-        steps: one per node, in the order of the loop; `review` only where the run has it.
+        steps: one per node, in the order of the loop; `review` only where it is asked for.
         round: the round at hand; None before the first.
         current: the node at work, or the one where the run stands still; None after the end.
         since: seconds since it began; None where that is not known.
@@ -73,7 +73,8 @@ def standing(
     """
     status = document.get("status")
     times = _times(document)
-    reviews = reviews or status == "paused" or any("review" in spent for spent in times.values())
+    # Without a review the node passes straight on: to show it would promise one.
+    reviews = reviews or status == "paused" or any(spent.get("review") for spent in times.values())
     nodes = tuple(node for node in NODES if node != "review" or reviews)
     round_, current, since, reason = None, None, None, ""
     if status == "finished":
@@ -85,6 +86,8 @@ def standing(
             round_, current, reason = _told(last, nodes, round_, current)
             if isinstance(last, NodeBegan) and status == "running":
                 since = max((time.time() if now is None else now) - last.at, 0.0)
+    if status == "paused":
+        current = "review"
     steps = tuple(
         Step(
             node,

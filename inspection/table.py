@@ -156,11 +156,11 @@ def _masks(record: Record, query: Query, columns: _Columns, fates: _Fates) -> di
 
 def _flagged(columns: _Columns, axis: str) -> Mask:
     if axis == ANY:
-        return columns.flags != 0
+        return np.not_equal(columns.flags, 0)
     if axis == NONE:
-        return columns.flags == 0
+        return np.equal(columns.flags, 0)
     bit = np.uint8(1 << _AXES.index(axis)) if axis in _AXES else np.uint8(0)
-    return (columns.flags & bit) != 0
+    return np.not_equal(np.bitwise_and(columns.flags, bit), 0)
 
 
 def _all(masks: Mapping[str, Mask], rows: int, but: str = "") -> Mask:

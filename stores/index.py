@@ -281,13 +281,13 @@ def _holds(text: str, word: str) -> bool:
 
 
 def _integers(values: Iterable[object]) -> NDArray[np.int64]:
-    return np.fromiter(values, dtype=np.int64)  # type: ignore[arg-type]
+    return np.fromiter(values, dtype=np.int64)
 
 
 def _text(row: tuple[Any, ...]) -> Text:
     number, name, prompt, answer, messages, source, origin, parent, made = row
+    turns: tuple[Message, ...] = (Message("user", prompt), Message("assistant", answer))
     if messages is None:
-        turns = (Message("user", prompt), Message("assistant", answer))
         return Text(number, name, prompt, answer, turns, source, origin, parent, made)
     turns = tuple(message_from(plain) for plain in json.loads(messages))
     whole = Sample(name, turns, source)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from ..core.errors import MiddoError, UsageError
 from ..inspection.record import Record
 from .links import Served
-from .pages.frame import frame
+from .pages.frame import error_frame
 from .rendering import environment, render
 from .routes import Page, pages, prepare
 from .security import App, Door, Guard
@@ -52,7 +52,7 @@ def make_app(record: Record, door: Door) -> App:
         return answer
 
     def refused(status: int, line: str) -> Response:
-        context = {**frame(record, "error"), "status_code": status, "line": line}
+        context = {**error_frame(record), "status_code": status, "line": line}
         return HTMLResponse(render("error.html", links, context), status)
 
     def not_found(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ selector belongs to the writing (emoji, Persian, Indic scripts) it is left alone
 
 import re
 import unicodedata
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -23,14 +24,9 @@ def visible(text: object) -> Markup:
     A carriage return before a line feed is dropped. A span holds `U+202E`, with the name of the
     character as its tooltip.
     """
-    plain = str(text).replace("\r\n", "\n")
-    parts: list[str] = []
-    end = 0
-    for found in _SUSPECT.finditer(plain):
-        parts += (escape(plain[end : found.start()]), _mark(found.group()))
-        end = found.end()
-    parts.append(escape(plain[end:]))
-    return Markup("").join(Markup(part) for part in parts)
+    spaced = escape(str(text).replace("\r\n", "\n"))
+    # Escaping neither adds nor takes a hidden character, so marks may be set after it.
+    return Markup(_SUSPECT.sub(lambda found: _mark(found.group()), str(spaced)))
 
 
 def plain(text: object) -> str:
@@ -39,9 +35,10 @@ def plain(text: object) -> str:
     return _SUSPECT.sub(lambda found: f"<{_code(found.group())}>", spaced)
 
 
-def _mark(char: str) -> Markup:
-    name = unicodedata.name(char, "control character").lower()
-    return Markup('<span class="hidden-char" title="{}">{}</span>').format(name, _code(char))
+@cache
+def _mark(char: str) -> str:
+    name = escape(unicodedata.name(char, "control character").lower())
+    return f'<span class="hidden-char" title="{name}">{_code(char)}</span>'
 
 
 def _code(char: str) -> str:

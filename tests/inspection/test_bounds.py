@@ -1,7 +1,9 @@
+from collections.abc import Mapping
+
 from middo.inspection.bounds import held_to
 
 
-def told(numbers: dict[str, object]) -> list[tuple[str, str, str]]:
+def told(numbers: Mapping[str, object]) -> list[tuple[str, str, str]]:
     return [(one.name, one.value, one.bounds) for one in held_to(numbers)]
 
 

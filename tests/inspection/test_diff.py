@@ -106,3 +106,29 @@ def test_a_megabyte_of_other_words_is_bounded() -> None:
     pieces = word_diff(old, new)
     assert time.perf_counter() - began < 5
     assert (old_of(pieces), new_of(pieces)) == (old, new)
+
+
+def test_of_a_long_text_the_words_of_changed_sentences_are_compared() -> None:
+    sentences = [f"Sentence number {n} says that {n} is one more than {n - 1}." for n in range(900)]
+    changed = list(sentences)
+    changed[3] = changed[3].replace("says", "claims")
+    changed[880] = changed[880].replace("more", "better")
+    pieces = word_diff(" ".join(sentences), " ".join(changed))
+    marked = [(piece.kind, piece.text) for piece in pieces if piece.kind != "same"]
+    assert marked == [
+        *(("removed", "says"), ("added", "claims")),
+        *(("removed", "more"), ("added", "better")),
+    ]
+
+
+@pytest.mark.parametrize("letters", [2, 20, 19_999])
+@pytest.mark.parametrize("gap", [" ", ""])
+def test_texts_that_have_nothing_in_common_take_a_moment(letters: int, gap: str) -> None:
+    rng = random.Random(4)
+    old, new = (
+        gap.join(chr(0x4E00 + rng.randrange(letters)) for _ in range(5_000)) for _ in range(2)
+    )
+    began = time.perf_counter()
+    pieces = word_diff(old, new)
+    assert time.perf_counter() - began < 3
+    assert (old_of(pieces), new_of(pieces)) == (old, new)

@@ -1,12 +1,10 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from middo.core.trace import NodeBegan, NodeEnded
+from middo.graph import build
 from middo.inspection.steps import NODES, Standing, standing
-
-ROOT = Path(__file__).parents[2]
 
 
 def at(document: dict[str, Any], *events: NodeBegan | NodeEnded, **rest: Any) -> Standing:
@@ -26,9 +24,15 @@ FIRST = dict.fromkeys(("prepare", "train", "evaluate", "gate", "diagnose", "refi
 
 
 def test_the_nodes_are_those_of_the_graph() -> None:
-    source = (ROOT / "graph" / "build.py").read_text("utf-8")
-    added = {line.split('"')[1] for line in source.splitlines() if "graph.add_node(" in line}
-    assert added - {"review"} == set(NODES) - {"review"}
+    assert NODES == build.NODES
+
+
+def test_a_review_that_only_passed_on_is_not_shown() -> None:
+    done = dict.fromkeys(NODES[:6], 1.0)
+    found = at(run("running", {**done, "review": 0.0}))
+    assert "review" not in stages(found)
+    assert found.current == "merge"
+    assert stages(at(run("running", {**done, "review": 3.0})))["review"] == "done"
 
 
 def test_a_run_before_its_first_data_set_prepares() -> None:

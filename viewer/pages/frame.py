@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from ...core.errors import MiddoError
 from ...inspection.record import Record
 
 Place = Literal["run", "round", "samples", "sample", "compare", "review", "error"]
@@ -19,3 +20,16 @@ def frame(record: Record, place: Place) -> dict[str, Any]:
         "status": document.get("status", "unknown"),
         "latest_round": diagnosed[-1] if diagnosed else None,
     }
+
+
+def error_frame(record: Record) -> dict[str, Any]:
+    """Return what the page of an error needs, where the run itself may be what can't be read."""
+    try:
+        return frame(record, "error")
+    except MiddoError:
+        return {
+            "place": "error",
+            "run_name": record.name,
+            "status": "unreadable",
+            "latest_round": None,
+        }

@@ -12,6 +12,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from ...core.config import RunConfig
+from ...core.errors import ConfigError
 from ...inspection import sentences
 from ...inspection.figures import DASH, count, duration, loss, several
 from ...inspection.record import Record
@@ -43,7 +45,8 @@ def context(record: Record) -> dict[str, Any]:
     """Return what `run.html` shows."""
     document = record.document()
     events = record.traces.nodes() if record.traces is not None else []
-    where = standing(document, events, reviews=bool(getattr(record.config(), "review", False)))
+    config = _config(record)
+    where = standing(document, events, reviews=config is not None and config.review)
     return {
         **frame(record, "run"),
         "state": _state(document, where),
@@ -53,7 +56,7 @@ def context(record: Record) -> dict[str, Any]:
         "machine_wide": machine(where, is_tall=False),
         "machine_tall": machine(where, is_tall=True),
         "machine_words": described(where),
-        "headline": _headline(document, where),
+        "headline": _headline(document),
         "figures": _figures(document),
         "details": _details(record, document),
         "next_step": _next_step(record, document),
@@ -65,6 +68,14 @@ def context(record: Record) -> dict[str, Any]:
         "cautions": _cautions(document),
         "times": _times(where),
     }
+
+
+def _config(record: Record) -> RunConfig | None:
+    """Return the configuration; None where another version of Middo wrote it."""
+    try:
+        return record.config()
+    except ConfigError:
+        return None
 
 
 def _state(document: Mapping[str, Any], where: Standing) -> str:
@@ -81,7 +92,7 @@ def _now(document: Mapping[str, Any], where: Standing) -> str:
     if status == "running":
         return f"At work: {where.current}{place}"
     if status == "paused":
-        return f"Waiting for a person to review{place}"
+        return f"Waiting for a person's review{place}"
     if status == "finished":
         return "Finished" + (f": {document['stopped']}" if document.get("stopped") else "")
     names = {
@@ -93,14 +104,16 @@ def _now(document: Mapping[str, Any], where: Standing) -> str:
     return f"{text}: {where.reason}" if where.reason else text
 
 
-def _headline(document: Mapping[str, Any], where: Standing) -> str:
+def _headline(document: Mapping[str, Any]) -> str:
     if document.get("result"):
         text = str(document["result"])
         return text[0].upper() + text[1:] + "."
     if not document.get("rounds"):
-        return "The run has no data set yet: it is reading the rows and setting the hold-out aside."
+        is_on = document.get("status") == "running"
+        work = ": it is reading the rows and setting the hold-out aside" if is_on else ""
+        return f"The run has no data set yet{work}."
     if not any(entry.get("evaluation") for entry in document["rounds"]):
-        return "No round was evaluated yet: the first model is being trained."
+        return "No round was evaluated yet."
     return "There is no result yet."
 
 
@@ -117,7 +130,7 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         word = where if untuned is None else f"{where}; {loss(untuned)} untuned"
         found.append(("Hold-out loss, nats per token", _loss(shown), word))
     flagged = [entry for entry in rounds if entry.get("flagged")]
-    if flagged:
+    if any(entry.get("accepted") is not None for entry in flagged):
         samples = sum(entry["flagged"].get("samples") or 0 for entry in flagged)
         accepted = sum(entry.get("accepted") or 0 for entry in flagged)
         found.append(("Rewrites accepted", count(accepted), f"of {count(samples)} flagged"))
@@ -154,11 +167,11 @@ def _details(record: Record, document: Mapping[str, Any]) -> list[tuple[str, str
     made_on = ", ".join(
         str(machine_[name]) for name in ("device", "dtype") if machine_.get(name)
     ) + (f", {several(machine_['cores'], 'core')}" if machine_.get("cores") else "")
-    config = record.config()
+    config = _config(record)
     pairs = (
         ("Data", sentences.data_line(document)),
         ("Hold-out", sentences.set_aside_line(document.get("rounds") or [])),
-        ("Base model", getattr(getattr(config, "model", None), "base", None)),
+        ("Base model", None if config is None else config.model.base),
         ("Tokens", sentences.tokens_line(document)),
         ("Time", sentences.time_line(document) if document.get("seconds") is not None else None),
         ("Started", document.get("started")),

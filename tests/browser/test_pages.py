@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from middo.inspection.figures import several
 from middo.inspection.record import Record, open_record
 from middo.inspection.samples import Query
 from middo.inspection.table import rows
@@ -148,8 +149,9 @@ def test_search_facets_order_and_pages(
     total = len(list(rows(record, Query(round=0))))
     with watched(browser, address, java_script_enabled=scripted) as seen:
         page, line = seen.page, seen.page.locator(".result-line")
+        count = line.locator("strong").last
         seen.open("samples?round=0")
-        expect(line).to_contain_text(f"{total} samples")
+        expect(count).to_have_text(several(total, "sample"))
         page.locator("#page-next").click()
         expect(line).to_contain_text(f"51 to {total}")
         page.locator("#page-previous").click()
@@ -160,15 +162,15 @@ def test_search_facets_order_and_pages(
         assert losses == sorted(losses, reverse=True)
         page.locator("#choose-axis-any").click()
         some = len(list(rows(record, Query(round=0, axis="any"))))
-        expect(line).to_contain_text(f"{some} samples")
+        expect(count).to_have_text(several(some, "sample"))
         page.fill("#text", "nothing like this")
         page.press("#text", "Enter")
-        expect(line).to_contain_text("0 samples")
+        expect(count).to_have_text("0 samples")
         page.get_by_role("link", name="Remove all", exact=True).click()
         page.fill("#text", "apples Paris")
         page.press("#text", "Enter")
         found = len(list(rows(record, Query(round=0, text="apples Paris"))))
-        expect(line).to_contain_text(f"{found} sample")
+        expect(count).to_have_text(several(found, "sample"))
         assert parse_qs(urlsplit(page.url).query)["text"] == ["apples Paris"]
         page.locator("tbody a").first.click()
         expect(page.locator("h1")).to_contain_text("apples in Paris")
@@ -179,7 +181,7 @@ def test_typing_searches_and_keeps_the_focus(seen: Watched, record: Record) -> N
     found = len(list(rows(record, Query(round=0, text="rivers"))))
     seen.open("samples?round=0")
     seen.page.locator("#text").press_sequentially("rivers", delay=20)
-    expect(seen.page.locator("#said")).to_have_text(f"{found} samples")
+    expect(seen.page.locator("#said")).to_have_text(several(found, "sample"))
     assert seen.page.evaluate("document.activeElement.id") == "text"
     seen.page.go_back()
     expect(seen.page.locator(".result-line")).not_to_contain_text(f"of {found} samples")
@@ -188,21 +190,20 @@ def test_typing_searches_and_keeps_the_focus(seen: Watched, record: Record) -> N
 
 def test_a_point_of_the_map_shows_its_sample_and_opens_it(seen: Watched, record: Record) -> None:
     seen.open("rounds/0")
-    box = seen.page.locator("figure[data-points=map] svg").bounding_box()
+    picture = seen.page.locator("figure[data-points=map] svg")
+    box = picture.bounding_box()
     island = seen.page.evaluate("JSON.parse(document.getElementById('points').textContent)")
     spots = island["map"]
     first = next(n for n in range(0, len(spots), 2) if spots[n] is not None)
     assert box is not None
-    width = seen.page.evaluate(
-        "document.querySelector('figure[data-points=map] svg').viewBox.baseVal.width"
-    )
-    x, y = (at * box["width"] / width for at in spots[first : first + 2])
-    seen.page.mouse.move(box["x"] + x, box["y"] + y)
+    unit = box["width"] / picture.evaluate("svg => svg.viewBox.baseVal.width")
+    x, y = (at * unit for at in spots[first : first + 2])
+    picture.hover(position={"x": x, "y": y})
     tip = seen.page.locator(".tip")
     expect(tip).to_be_visible()
     shown = tip.locator("code").inner_text()
     assert shown in island["ids"]
-    seen.page.mouse.click(box["x"] + x, box["y"] + y)
+    picture.click(position={"x": x, "y": y})
     seen.page.wait_for_url(f"**/samples/{shown}")
     assert seen.trouble() == []
 

@@ -88,10 +88,10 @@ def beyond(axis: Mapping[str, Any], rows: int, scored: int) -> str:
     if rows == axis["flagged"]:
         return text
     text += f", {count(axis['flagged'])} of them flagged"
-    why = []
-    if axis["suppressed"]:
-        why.append(f"{count(axis['suppressed'])} were refused on every attempt before")
-    if rows > axis["flagged"] + axis["suppressed"]:
+    why, suppressed = [], axis.get("suppressed", 0)
+    if suppressed:
+        why.append(f"{count(suppressed)} were refused on every attempt before")
+    if rows > axis["flagged"] + suppressed:
         why.append(
             "where an answer is below the median of quality, its prompt is no seed for a new row"
         )

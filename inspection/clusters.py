@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..signals.clusters import NOISE, match_shared
+from .figures import cut
 from .points import Points
 from .record import Columns, Record
 
@@ -83,7 +84,7 @@ def cluster_table(
     flagged = Counter(
         label for label, axes in zip(points.clusters.tolist(), points.axes, strict=True) if axes
     )
-    prompts = record.index.heads([one["medoid"] for one in found["clusters"]], PROMPT_WIDTH)
+    prompts = record.index.heads([one["medoid"] for one in found["clusters"]], PROMPT_WIDTH + 1)
     before = record.signals(round - 1) if round else None
     moved = _moves(columns, before) if before is not None else None
     rows = [
@@ -93,7 +94,7 @@ def cluster_table(
             one["size"] / found["rows"],
             one["density"],
             one["medoid"],
-            prompts.get(one["medoid"], ("", ""))[0],
+            cut(prompts.get(one["medoid"], ("", ""))[0], PROMPT_WIDTH),
             flagged[one["label"]],
             *(moved.of(one["label"]) if moved else ()),
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import UsageError
+from ..core.errors import ConfigError, UsageError
 from ..signals.pairing import Difference, paired_difference
 from ..stores.facts import Facts
 from .lineage import Lineage, lineage
@@ -129,8 +129,12 @@ def compare(before: Record, first: int, after: Record, second: int) -> Compariso
     """
     sides = _side(before, first), _side(after, second)
     same_run = before.folder.resolve() == after.folder.resolve()
-    settings = () if same_run else _settings(before, after)
-    apart = _apart(settings)
+    try:
+        settings = () if same_run else _settings(before, after)
+        apart = _apart(settings)
+    except ConfigError as error:
+        settings = ()
+        apart = f"It is not known whether the runs have the same base model: {error}"
     lines = lineage(before, sides[0].source_round), lineage(after, sides[1].source_round)
     no_pairs = apart or _unrelated(*lines) or _unmeasured(sides, same_run)
     return Comparison(
@@ -154,7 +158,7 @@ def _side(record: Record, round: int) -> Side:
     if round not in record.rounds():
         raise UsageError(f"run {record.name} has no round {round}; choose one of the list")
     rounds = record.document().get("rounds") or []
-    entry = next((one for one in rounds if one["round"] == round), {})
+    entry: dict[str, Any] = next((one for one in rounds if one["round"] == round), {})
     fates = Counter(fate for fate, _ in record.fates(round).values())
     return Side(
         record.name,
@@ -280,7 +284,7 @@ def _held(
         np.array([one[name][0] for name in used]),
         np.array([other[name][0] for name in used]),
         _integers([one[name][1] for name in used]),
-        seed=before.config().seed,
+        seed=before.seed(),
     )
     reason = "" if found else "No held-out row has a loss in both."
     return HeldOut(found, reason, "this page", *only, left_out)

@@ -64,3 +64,8 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], gap: int = 2) 
 def percent(share: Any) -> str:
     """Return a share as `9.1%`, `-` where there is none."""
     return f"{100 * share:.1f}%" if isinstance(share, int | float) else DASH
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most `width` characters; one that was longer ends in an ellipsis."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"

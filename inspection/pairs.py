@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .figures import cut
 from .lineage import Lineage
 from .record import Columns, Record
 
@@ -111,7 +112,7 @@ class Paired:
 
     def _rows(self, places: list[int]) -> list[PairRow]:
         before, first, after, second = self._records
-        prompts = after.index.heads([self.ids[place][1] for place in places], PROMPT_WIDTH)
+        prompts = after.index.heads([self.ids[place][1] for place in places], PROMPT_WIDTH + 1)
         fates = before.fates(first), after.fates(second)
         rows = []
         for place in places:
@@ -124,7 +125,7 @@ class Paired:
                 found[name][0] if name in found else ""
                 for found, name in zip(fates, names, strict=True)
             )
-            prompt = prompts.get(names[1], ("", ""))[0]
+            prompt = cut(prompts.get(names[1], ("", ""))[0], PROMPT_WIDTH)
             rows.append(PairRow(names[0], names[1], prompt, values, (ends[0], ends[1])))
         return rows
 

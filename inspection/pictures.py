@@ -94,7 +94,8 @@ def round_picture(record: Record, k: int) -> RoundPicture:
         DataError: the round's signals can't be read.
     """
     document = record.document()
-    entry = next((one for one in document.get("rounds") or [] if one["round"] == k), {})
+    rounds = document.get("rounds") or []
+    entry: dict[str, Any] = next((one for one in rounds if one["round"] == k), {})
     diagnosis, columns = record.diagnosis(k), record.signals(k)
     if diagnosis is None or columns is None:
         return RoundPicture(k, k, entry, _missing(k, entry, document))
@@ -131,7 +132,7 @@ def _measured(record: Record, k: int, diagnosis: Mapping[str, Any], columns: Col
 
     def look() -> tuple[_Measured, tuple[object, ...]]:
         axes = tuple(_axis(view, diagnosis, columns) for view in VIEWS)
-        points = drawn_points(record, k, diagnosis, record.config().seed)
+        points = drawn_points(record, k, diagnosis, record.seed())
         return (axes, points, cluster_table(record, k, diagnosis, points)), held
 
     # The objects are kept beside what was made of them, so that their ids stay theirs.
@@ -142,7 +143,10 @@ def _measured(record: Record, k: int, diagnosis: Mapping[str, Any], columns: Col
 
 def _missing(k: int, entry: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     """Say why a round has no diagnosis."""
-    status, last = document.get("status"), max((r["round"] for r in document["rounds"]), default=0)
+    status, last = (
+        document.get("status"),
+        max((one["round"] for one in document.get("rounds") or []), default=0),
+    )
     if k < last:
         return f"Round {k} has no diagnosis in this folder."
     if status == "running":
@@ -202,6 +206,8 @@ def _unscored(view: View, out: Any, columns: Columns) -> str:
     )
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{number:,} × {why.replace('_', ' ')}" for why, number in ordered)
+    if len(ordered) == 1:
+        told = ordered[0][0].replace("_", " ")
     return f"{several(reasons.total(), 'row')}: {told}" if reasons else ""
 
 

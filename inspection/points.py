@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..signals.complexity import SHORTEST_ANSWER, complexity_from
+from .figures import cut
 from .record import Columns, Record
 
 Floats = NDArray[np.float64]
@@ -71,13 +72,13 @@ def drawn_points(record: Record, round: int, diagnosis: Mapping[str, Any], seed:
     flagged = np.fromiter((name in axes for name in ids), dtype=np.bool_, count=len(ids))
     chosen = choose(flagged, seed, round)
     names = [ids[place] for place in chosen.tolist()]
-    heads = record.index.heads(names, PROMPT_WIDTH)
+    heads = record.index.heads(names, PROMPT_WIDTH + 1)
     losses = _losses(columns, chosen, diagnosis)
     xs, ys = _places(record, round, names)
     others = len(names) - int(flagged.sum())
     return Points(
         ids=names,
-        prompts=[heads.get(name, ("", ""))[0] for name in names],
+        prompts=[cut(heads.get(name, ("", ""))[0], PROMPT_WIDTH) for name in names],
         axes=[axes.get(name, "") for name in names],
         fates=[""] * len(names),
         clusters=columns["cluster"][chosen],

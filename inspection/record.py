@@ -176,7 +176,7 @@ class Record:
 
         with self._lock:
             if self._indexes is None:
-                self._indexes = Indexes(self.folder, self._seed)
+                self._indexes = Indexes(self.folder, self.seed)
             return self._indexes.current()
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
@@ -207,7 +207,7 @@ class Record:
         """Close all files."""
         self.close()
 
-    def _seed(self) -> int:
+    def seed(self) -> int:
         """Return the seed; a configuration of another version must not hide the whole run."""
         try:
             return self.config().seed

@@ -184,12 +184,21 @@ class Index:
 
     def places(self, round: int, ids: Iterable[str] | None = None) -> Places:
         """Return the map of a round, of all samples or of those with some ids."""
-        some = "" if ids is None else " AND s.id IN (SELECT value FROM json_each(?))"
-        rows = self._connection.query(
-            "SELECT s.id, m.x, m.y FROM signals m JOIN samples s ON s.number = m.sample"
-            f" WHERE m.round = ? AND m.x IS NOT NULL{some} ORDER BY m.place",
-            *((round,) if ids is None else (round, json.dumps(list(ids)))),
-        )
+        if ids is None:
+            rows = self._connection.query(
+                "SELECT s.id, m.x, m.y FROM signals m JOIN samples s ON s.number = m.sample"
+                " WHERE m.round = ? AND m.x IS NOT NULL ORDER BY m.place",
+                round,
+            )
+        else:
+            # CROSS JOIN keeps this order: from the ids, instead of past every row of the round.
+            rows = self._connection.query(
+                "SELECT s.id, m.x, m.y FROM json_each(?) j CROSS JOIN samples s ON s.id = j.value"
+                " CROSS JOIN signals m INDEXED BY signals_by_sample"
+                " ON m.sample = s.number AND m.round = ?"
+                " WHERE m.x IS NOT NULL ORDER BY m.place",
+                *(json.dumps(list(ids)), round),
+            )
         xy = np.array([row[1:] for row in rows], dtype=np.float32).reshape(-1, 2)
         return Places([str(row[0]) for row in rows], xy)
 

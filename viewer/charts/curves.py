@@ -1,7 +1,7 @@
 """The curves of a run: a point per round for losses, differences and flags, a bar for the rest."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -149,7 +149,7 @@ def _named(box: Box, up: Scale, value: float, near: bool, name: str, last: float
     return text(box.right, y, said, "bound-label", "end")
 
 
-def flag_curve(rounds: Sequence[int], flags: dict[str, Sequence[int | None]]) -> Markup:
+def flag_curve(rounds: Sequence[int], flags: Mapping[str, Sequence[int | None]]) -> Markup:
     """Draw how many samples each axis flagged, round by round.
 
     Args:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from ...core.errors import UsageError
 from ...inspection.comparing import Comparison, Side, compare
-from ...inspection.pairs import Measure, PairRow
+from ...inspection.pairs import EVEN, Measure, PairRow
 from ...inspection.record import Record
 from ...inspection.siblings import Siblings
 from .frame import frame
@@ -133,4 +133,6 @@ def _line(row: PairRow) -> dict[str, Any]:
 def _number(value: float, *, sign: bool = False) -> str:
     if not math.isfinite(value):
         return "-"
+    if sign and abs(value) < EVEN:
+        return "0.0000"
     return (f"{value:+.4f}" if sign else f"{value:.4f}").replace("-", "−")

@@ -49,12 +49,13 @@ def context(record: Record, number: int, colour: Colour = "cluster") -> dict[str
     """Return what `round.html` shows."""
     picture = round_picture(record, number)
     entry, points = picture.entry, picture.points
+    around = frame(record, "round")
     return {
-        **frame(record, "round"),
+        **around,
         "number": number,
         "rounds": _rounds(record),
         "picture": picture,
-        "headline": _headline(picture),
+        "headline": _headline(picture, around["status"]),
         "gate": gate_line(entry),
         "figures": _figures(entry),
         "training": _training(entry),
@@ -76,16 +77,24 @@ def _rounds(record: Record) -> list[int]:
     return [entry["round"] for entry in record.document().get("rounds") or []]
 
 
-def _headline(picture: RoundPicture) -> str:
+_UNSETTLED = {
+    "running": "they are being refined",
+    "paused": "their proposals wait for a person's review",
+}
+
+
+def _headline(picture: RoundPicture, status: str) -> str:
     entry = picture.entry
-    flagged = (entry.get("flagged") or {}).get("samples")
     if picture.missing:
         return picture.missing
-    told = (
-        f"{several(picture.rows or 0, 'row')} were looked at and {count(flagged)} of them flagged"
-    )
+    rows = several(picture.rows or 0, "row")
+    # The diagnosis is written a moment before `run.json` tells of it.
+    flagged = picture.points.flagged if picture.points is not None else 0
+    if not flagged:
+        return f"{rows} {'was' if picture.rows == 1 else 'were'} looked at, and none is flagged."
+    told = f"{rows} were looked at and {count(flagged)} of them flagged"
     if entry.get("accepted") is None:
-        return f"{told}; they are being refined."
+        return f"{told}; {_UNSETTLED.get(status, 'the run stopped before all were refined')}."
     parts = [f"{count(entry[fate])} {fate}" for fate in _FATES if entry.get(fate)]
     return f"{told}: {', '.join(parts)}." if parts else f"{told}."
 

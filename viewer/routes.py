@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import Request
 
 from ..inspection.record import Record
+from .rendering import environment
 
 Page = Callable[[Record, Request], tuple[str, dict[str, Any]]]
 """Reads what a request asks for: name of the template, and its context."""
@@ -39,10 +40,13 @@ def pages(record: Record) -> dict[str, Page]:
 
 @cache
 def prepare() -> None:
-    """Load the modules of all pages, once."""
+    """Load the modules and templates of all pages, once."""
     from .pages import compare, review, round, run, sample, samples
 
     assert all((compare, review, round, run, sample, samples))
+    made = environment()
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
 
 
 def _run(record: Record, request: Request) -> tuple[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ A served page links to absolute paths; a page of the static report links to file
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import quote, urlencode
 
 
@@ -95,6 +95,7 @@ class Served:
 
 ANY_SAMPLE = "__ID__"
 """Stands in an address for an id that a script fills in."""
+Kind = Literal["round", "compare"]
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
@@ -102,7 +103,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 class Asked:
     """A page of the report that another one links to; `query` is what it shows."""
 
-    kind: str
+    kind: Kind
     number: int = 0
     query: tuple[tuple[str, str], ...] = ()
 
@@ -121,7 +122,7 @@ class Shelf:
     asked: dict[str, Asked] = field(default_factory=dict)
     others: dict[str, None] = field(default_factory=dict)
 
-    def ask(self, name: str, kind: str, number: int = 0, **query: str) -> str:
+    def ask(self, name: str, kind: Kind, query: dict[str, str], number: int = 0) -> str:
         """Return a file's name, and remember that it has to be there."""
         self.asked.setdefault(name, Asked(kind, number, tuple(query.items())))
         return name
@@ -145,7 +146,7 @@ class Filed:
         """Return the address of a round's page, with the map in the colour that is asked for."""
         given = {name: value for name, value in _given(query).items() if value != "cluster"}
         name = "-".join([f"round-{k}", *(_file(value) for value in given.values())])
-        return self._up + self._shelf.ask(f"{name}.html", "round", k, **given)
+        return self._up + self._shelf.ask(f"{name}.html", "round", given, k)
 
     def samples(self, **query: object) -> str:
         """Return where the table of flagged samples is; of filters, the round alone is kept."""
@@ -174,7 +175,7 @@ class Filed:
         """Return the address of a comparison."""
         given = _given(query)
         name = "-".join(["compare", *(_file(value) for value in given.values())])
-        return self._up + self._shelf.ask(f"{name}.html", "compare", **given)
+        return self._up + self._shelf.ask(f"{name}.html", "compare", given)
 
     def review(self) -> str:
         """Return the address of the Run page: decisions are made at the machine of the run."""

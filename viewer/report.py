@@ -17,6 +17,7 @@ from ..inspection.samples import Query, Row
 from ..inspection.siblings import Siblings
 from .links import Asked, Filed, Shelf
 from .pages import compare, round, run, sample
+from .pages.colours import COLOURS
 from .pages.frame import frame
 from .rendering import render
 from .spreadsheet import write_table
@@ -110,7 +111,7 @@ class _Writer:
         try:
             if asked.kind == "round":
                 colour = dict(asked.query).get("colour", "cluster")
-                context = round.context(self._record, asked.number, round.COLOURS[colour])
+                context = round.context(self._record, asked.number, COLOURS[colour])
                 points = context["picture"].points
                 if points is not None:
                     self._shelf.others.update(

@@ -55,7 +55,7 @@ def served(folder: Path) -> Iterator[str]:
     arguments = ["-m", "middo", "view", str(folder), "--port", "0", "--no-open", "--json"]
     with child(*arguments) as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or lines[-1].rstrip() != "}":
             lines.append(process.stdout.readline())
             assert lines[-1], "the server ended before it told its address"

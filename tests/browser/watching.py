@@ -1,6 +1,6 @@
 """A browser's page under watch: what it says, asks for and fails at is noted and then judged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +11,9 @@ from playwright.sync_api import Browser, Page, Request, Route, ViewportSize
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 740}
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+Look = tuple[ViewportSize, Literal["light", "dark"]]
+LOOKS: list[Look] = [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")]
+"""The first and the last of them show both sizes and both themes."""
 
 
 @dataclass
@@ -99,16 +101,15 @@ def watched(browser: Browser, origin: str, **options: Any) -> Iterator[Watched]:
         context.close()
 
 
-def every_look(seen: Watched, path: str) -> list[str]:
+def every_look(seen: Watched, path: str, looks: Sequence[Look] = LOOKS) -> list[str]:
     """Return what is wrong with a page in both themes, on a laptop and on a phone."""
     wrong = []
-    for size in (WIDE, NARROW):
+    for size, theme in looks:
         seen.page.set_viewport_size(size)
+        seen.page.emulate_media(color_scheme=theme)
         seen.open(path)
-        for theme in THEMES:
-            seen.page.emulate_media(color_scheme=theme)
-            look = f"{path or '/'} {theme} {size['width']}"
-            wrong += [f"{look}: {line}" for line in (*seen.trouble(), *seen.violations())]
-            if seen.sideways() > 0:
-                wrong.append(f"{look}: {seen.sideways()} px too wide")
+        look = f"{path or '/'} {theme} {size['width']}"
+        wrong += [f"{look}: {line}" for line in (*seen.trouble(), *seen.violations())]
+        if seen.sideways() > 0:
+            wrong.append(f"{look}: {seen.sideways()} px too wide")
     return wrong

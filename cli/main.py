@@ -269,6 +269,18 @@ def view(
 
 
 @app.command()
+def report(
+    folder: RunFolder,
+    to: Annotated[Path, typer.Option(help="Folder to write: new, empty or an earlier report.")],
+    as_json: Json = False,
+) -> Task:
+    """Write the pages of a run as files that open without a server and can be mailed."""
+    from . import report as files
+
+    return partial(files.report, folder, to)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> Task:
     """Check whether this machine has what a run needs."""
     from . import doctor as checks

@@ -31,13 +31,15 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 def make_app(record: Record, door: Door) -> App:
     """Return the guarded application over an open run."""
     links = Served()
+    # Once, after the first page.
+    tasks = iter((BackgroundTask(prepare, record),))
 
     def page(make: Page) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             try:
                 template, context = make(record, request)
-                later = BackgroundTask(prepare)
-                return HTMLResponse(render(template, links, context), background=later)
+                html = render(template, links, context)
+                return HTMLResponse(html, background=next(tasks, None))
             except UsageError as error:
                 return refused(404, str(error))
             except MiddoError as error:

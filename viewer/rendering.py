@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..core.redaction import without_keys
 from ..inspection import figures
 from .links import Links
 from .visible import plain, visible
@@ -35,5 +36,11 @@ def environment() -> Environment:
 
 
 def render(name: str, links: Links, context: dict[str, Any]) -> str:
-    """Return a template of `viewer/templates` as HTML; all its addresses come from `links`."""
-    return environment().get_template(name).render(links=links, **context)
+    """Return a template of `viewer/templates` as HTML; all its addresses come from `links`.
+
+    Whatever was written before a key was known leaves without it. Only exact keys are taken out,
+    since samples may well teach what a key looks like; what programs said was cleaned when it was
+    written.
+    """
+    html: str = without_keys(environment().get_template(name).render(links=links, **context))
+    return html

@@ -4,6 +4,7 @@ They hold numpy, pyarrow and more; the first page must not wait for what only ot
 is sent, the others are loaded in the background.
 """
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from starlette.requests import Request
 
 from ..inspection.record import Record
+from .rendering import environment
 
+_log = logging.getLogger(__name__)
 Page = Callable[[Record, Request], tuple[str, dict[str, Any]]]
 """Reads what a request asks for: name of the template, and its context."""
 
@@ -37,12 +40,26 @@ def pages(record: Record) -> dict[str, Page]:
     }
 
 
-@cache
-def prepare() -> None:
-    """Load the modules of all pages, once."""
-    from .pages import compare, review, round, run, sample, samples
+def prepare(record: Record) -> None:
+    """Load what the other pages need: modules, templates, and the columns of a round.
 
-    assert all((compare, review, round, run, sample, samples))
+    What a page would fail at is that page's to tell, when it is asked for.
+    """
+    from .pages import compare, frame, review, round, run, sample, samples
+
+    assert all((compare, review, run, samples))
+    made = environment()
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
+    try:
+        latest = frame.frame(record, "round")["latest_round"]
+        if latest is not None:
+            picture = round.context(record, latest)["picture"]
+            for name in picture.points.ids[:1] if picture.points else ():
+                sample.context(record, name)
+    except Exception:
+        # Nobody has asked for these pages yet, so nobody is told.
+        _log.debug("pages could not be prepared", exc_info=True)
 
 
 def _run(record: Record, request: Request) -> tuple[str, dict[str, Any]]:

@@ -103,7 +103,9 @@ def _listen(address: Address, port: int | None) -> socket.socket:
 
 def _listening(address: Address, port: int) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named since asyncio sends small packets at once only where it is: with the
+    # default, every answer waits 40 ms for the browser's delayed acknowledgement.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((str(address), port))

@@ -32,6 +32,16 @@ def test_it_listens_before_the_address_is_told() -> None:
         pass
 
 
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """Asyncio turns Nagle's algorithm off only for sockets that name their protocol."""
+    with bound("127.0.0.1", 0) as made:
+        assert made.socket.proto == socket.IPPROTO_TCP
+        with socket.create_connection(made.socket.getsockname(), 1):
+            accepted, _ = made.socket.accept()
+            with accepted:
+                assert accepted.proto == socket.IPPROTO_TCP
+
+
 def test_beyond_loopback_the_address_holds_a_new_token() -> None:
     tokens = []
     for _ in range(2):

@@ -15,7 +15,11 @@
   told.className = "told";
   document.body.append(tip);
 
-  const address = (at) => pair.dataset.sample.replace("__ID__", encodeURIComponent(points.ids[at]));
+  const address = (at) => {
+    // In a report only some samples have a page; the others stand together on one.
+    const pattern = pair.dataset.paged?.[at] === "0" ? pair.dataset.other : pair.dataset.sample;
+    return pattern.replace("__ID__", encodeURIComponent(points.ids[at]));
+  };
 
   const nearest = (figure, event) => {
     const svg = figure.querySelector("svg");

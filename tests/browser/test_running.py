@@ -12,7 +12,7 @@ from tests.browser.watching import LOOKS, every_look, watched
 
 def waiting_in_refine(folder: Path) -> None:
     """Wait until the agents of a run have been asked; they wait for the gate."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if (folder / "run.json").is_file():
             rounds = read_run(folder).get("rounds") or [{}]
@@ -34,7 +34,7 @@ def test_pages_follow_a_run_until_it_is_finished(browser: Browser, held: tuple[P
         seen.page.evaluate("window.same = true")
         seen.page.locator("button.theme").focus()
         gate.touch()
-        expect(seen.page.locator("#now .badge")).to_have_text("finished", timeout=60_000)
+        expect(seen.page.locator("#now .badge")).to_have_text("finished", timeout=120_000)
         expect(seen.page.locator("#run tbody").first).to_contain_text("Round 1")
         assert seen.page.evaluate("window.same")
         assert "theme" in seen.page.evaluate("document.activeElement.className")

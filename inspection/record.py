@@ -175,7 +175,9 @@ class Record:
         with self._lock:
             if self._indexes is None:
                 self._indexes = Indexes(self.folder, self.seed)
-            return self._indexes.current()
+            indexes = self._indexes
+        # Making one takes minutes; what needs none must not wait for it.
+        return indexes.current()
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
         """Return what was found out before, unless `state` has changed since."""
@@ -192,10 +194,12 @@ class Record:
     def close(self) -> None:
         """Close all files."""
         with self._lock:
-            for opened in (self._database, self._traces, self._indexes):
-                if opened is not None:
-                    opened.close()
+            every = (self._database, self._traces, self._indexes)
             self._database = self._traces = self._indexes = None
+        # An index that is being made asks for the seed meanwhile: waiting for it takes no lock.
+        for opened in every:
+            if opened is not None:
+                opened.close()
 
     def __enter__(self) -> "Record":
         """Return the record."""

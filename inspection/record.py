@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..stores.samples import Version
     from ..stores.traces import TraceReader
     from .columns import Columns
+    from .siblings import Siblings
     from .sources import Indexes
 
 CONFIG = "config.yaml"
@@ -43,6 +44,7 @@ class Record:
         self._database: Database | None = None
         self._traces: TraceReader | None = None
         self._indexes: Indexes | None = None
+        self._siblings: Siblings | None = None
 
     @property
     def name(self) -> str:
@@ -176,8 +178,18 @@ class Record:
             if self._indexes is None:
                 self._indexes = Indexes(self.folder, self.seed)
             indexes = self._indexes
-        # Making one takes minutes; what needs none must not wait for it.
+        # Making one can take long; what needs none must not wait for it.
         return indexes.current()
+
+    @property
+    def siblings(self) -> "Siblings":
+        """The other runs beside this one; they are closed with it."""
+        from .siblings import Siblings
+
+        with self._lock:
+            if self._siblings is None:
+                self._siblings = Siblings(self.folder)
+            return self._siblings
 
     def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
         """Return what was found out before, unless `state` has changed since."""
@@ -194,8 +206,8 @@ class Record:
     def close(self) -> None:
         """Close all files."""
         with self._lock:
-            every = (self._database, self._traces, self._indexes)
-            self._database = self._traces = self._indexes = None
+            every = (self._database, self._traces, self._indexes, self._siblings)
+            self._database = self._traces = self._indexes = self._siblings = None
         # An index that is being made asks for the seed meanwhile: waiting for it takes no lock.
         for opened in every:
             if opened is not None:

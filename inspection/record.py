@@ -7,7 +7,7 @@ written into the folder.
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from ..stores.database import Database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
+from .memory import MOST_ROUNDS, Memory
 
 if TYPE_CHECKING:
     from ..stores.index import Index
@@ -39,8 +40,7 @@ class Record:
         """Use a run folder; `open_record` looks whether it is one."""
         self.folder = folder
         self._lock = threading.RLock()
-        self._known: dict[Path, tuple[tuple[int, int], Any]] = {}
-        self._memory: dict[Any, tuple[Any, Any]] = {}
+        self._memory = Memory()
         self._database: Database | None = None
         self._traces: TraceReader | None = None
         self._indexes: Indexes | None = None
@@ -191,17 +191,20 @@ class Record:
                 self._siblings = Siblings(self.folder)
             return self._siblings
 
-    def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
-        """Return what was found out before, unless `state` has changed since."""
-        with self._lock:
-            known = self._memory.get(what)
-        if known is not None and known[0] == state:
-            value: Value = known[1]
-            return value
-        value = look()
-        with self._lock:
-            self._memory[what] = (state, value)
-        return value
+    def remembered(
+        self,
+        what: str | tuple[str, Hashable],
+        state: Any,
+        look: Callable[[], Value],
+        *,
+        most: int | None = MOST_ROUNDS,
+    ) -> Value:
+        """Return what was found out before, unless `state` has changed since.
+
+        Of a kind, the first part of `what`, the last `most` are kept; None keeps all.
+        """
+        kind, key = (what, None) if isinstance(what, str) else what
+        return self._memory.remembered(kind, key, state, look, most=most)
 
     def close(self) -> None:
         """Close all files."""
@@ -235,15 +238,7 @@ class Record:
         except OSError:
             return None
         mark = (status.st_size, status.st_mtime_ns)
-        with self._lock:
-            known = self._known.get(path)
-        if known is not None and known[0] == mark:
-            value: Value = known[1]
-            return value
-        value = read(path)
-        with self._lock:
-            self._known[path] = (mark, value)
-        return value
+        return self.remembered((path.name, path), mark, lambda: read(path))
 
 
 def open_record(folder: Path) -> Record:

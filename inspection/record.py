@@ -231,6 +231,13 @@ class Record:
         except ConfigError:
             return RunConfig().seed  # it chooses rows that the map is fitted on, and no more
 
+    def margin(self) -> float | None:
+        """Return nats per token that a round may lose; None where it is not known."""
+        try:
+            return self.config().gate.margin
+        except ConfigError:
+            return None
+
     def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
         """Read a file, unless it is as it was; None where there is none."""
         try:

@@ -1,9 +1,6 @@
 """index.db: what is written can be found, twice is once, and nothing typed is syntax."""
 
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +10,6 @@ import pytest
 from middo.core.errors import DataError, MiddoError
 from middo.core.records import Message, Sample, sample_id
 from middo.signals.projection import fit_projection
-from middo.stores import search
 from middo.stores.index import INDEX_DB, Index, open_index
 from middo.stores.index_tables import SCHEMA
 from middo.stores.indexing import index_writer
@@ -260,30 +256,3 @@ def test_what_is_no_index_is_none_to_read_and_one_line_to_write(tmp_path: Path) 
     assert open_index(path) is None
     with pytest.raises(MiddoError, match="can't be written"), index_writer(path):
         pass
-
-
-def test_a_slow_search_keeps_nobody_else_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The words of the search have no trigrams, so that every text is compared with them."""
-    searching, others_are_done = threading.Event(), threading.Event()
-    compared = search._holds
-
-    def holds(text: str, word: str) -> bool:
-        searching.set()
-        assert others_are_done.wait(20)
-        return compared(text, word)
-
-    with index_writer(tmp_path / INDEX_DB) as writer:
-        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
-    monkeypatch.setattr(search, "_holds", holds)
-    with closing(opened(tmp_path / INDEX_DB)) as one, ThreadPoolExecutor(2) as pool:
-        found = pool.submit(one.search, "Å")
-        assert searching.wait(20)
-        try:
-            ids = pool.submit(one.ids).result(timeout=5)
-        finally:
-            others_are_done.set()
-        assert len(ids) == len(TEXTS)
-        numbers = found.result(timeout=20)
-        assert numbers is not None and len(numbers) == 1

@@ -4,9 +4,10 @@
 
 A run folder of that size is made by `benchmarks.run_folder`, unless `--run` names one. Then
 `middo view` is started anew five times and asked for `/` as soon as it listens: the time from the
-start of the process to the first byte of the answer. Last, one server answers every page: once for
-the first time, then twenty times more. It has two seconds after its first answer, in which it loads
-what other pages need, as a reader would give it. Pages are asked for over one connection, one at a
+start of the process to the first byte of the answer. Five more are asked for the Round page before
+any other: the time of that request. Last, one server answers every page: once for the first time,
+then twenty times more. It has two seconds after its first answer, in which it loads what other
+pages need, as a reader would give it. Pages are asked for over one connection, one at a
 time, with the interpreter and the files in the system's cache; times are of the client.
 """
 
@@ -58,6 +59,7 @@ def measure(folder: Path) -> dict[str, Any]:
     """Return the times of a run's pages, seconds."""
     addresses = pages(folder)
     starts = [first_byte(folder) for _ in range(STARTS)]
+    straight = [first_page(folder, addresses["Round"]) for _ in range(STARTS)]
     with served(folder) as url, _connection(url) as connection:
         found = {"Run": _timed(connection, addresses.pop("Run"))}
         time.sleep(READING)
@@ -65,6 +67,7 @@ def measure(folder: Path) -> dict[str, Any]:
     return {
         **_size(folder),
         "first_byte": {"median": round(statistics.median(starts), 3), "all": starts},
+        "round_as_first_page": {"median": round(statistics.median(straight), 3), "all": straight},
         "goals": {"first_byte": FIRST_BYTE_GOAL, "page": PAGE_GOAL},
         "pages": found,
     }
@@ -119,6 +122,16 @@ def first_byte(folder: Path) -> float:
         connection.request("GET", "/")
         with connection.getresponse() as response:
             response.read(1)
+            return round(time.perf_counter() - began, 3)
+
+
+def first_page(folder: Path, path: str) -> float:
+    """Return the seconds that a page takes which is asked for before any other."""
+    with served(folder) as url, _connection(url) as connection:
+        began = time.perf_counter()
+        connection.request("GET", path)
+        with connection.getresponse() as response:
+            response.read()
             return round(time.perf_counter() - began, 3)
 
 
@@ -190,7 +203,9 @@ def _show(document: dict[str, Any]) -> None:
         f"{document['rows']:,} rows, {document['flagged']:,} flagged,"
         f" {document['refined']:,} refined\n\nfirst byte {document['first_byte']['median']} s"
         f" from the start of the process (goal {FIRST_BYTE_GOAL} s), of"
-        f" {document['first_byte']['all']}\n"
+        f" {document['first_byte']['all']}\nthe Round page before any other"
+        f" {document['round_as_first_page']['median']} s, of"
+        f" {document['round_as_first_page']['all']}\n"
     )
     rows = [
         [

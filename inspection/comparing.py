@@ -10,12 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core.errors import ConfigError, UsageError
-from ..signals.pairing import Difference, paired_difference
-from ..stores.facts import Facts
+from .held_out import HeldOut, held_out
 from .lineage import Lineage, lineage
 from .pairs import Paired, paired_rows
 from .record import Record
@@ -51,27 +47,6 @@ class Setting:
     key: str
     before: str
     after: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """The hold-out rows of both, paired.
-
-    Attributes:
-        difference: after − before, nats per token; None where there is none to show.
-        reason: why there is none; empty where there is one.
-        measured_by: who computed it: the gate of the run, or this page.
-        only_before: rows that only the first has.
-        only_after: rows that only the second has.
-        left_out: rows of both that one of the runs set aside as broken.
-    """
-
-    difference: Difference | None
-    reason: str
-    measured_by: str = ""
-    only_before: int = 0
-    only_after: int = 0
-    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +118,7 @@ def compare(before: Record, first: int, after: Record, second: int) -> Compariso
         same_run=same_run,
         limits=_limits(sides, same_run, settings),
         settings=settings,
-        held=_held(before, first, after, second, same_run, apart),
+        held=held_out(before, first, after, second, same_run, apart),
         lines=before.remembered("lines of two", [*map(id, lines)], lambda: (_lines(*lines), lines))[
             0
         ],
@@ -258,62 +233,3 @@ def _lines(before: Lineage, after: Lineage) -> Lines:
         len(new),
         sum(name in after.added for name in new),
     )
-
-
-def _held(
-    before: Record, first: int, after: Record, second: int, same_run: bool, apart: str
-) -> HeldOut:
-    if apart:
-        return HeldOut(None, apart)
-    one, other = _losses(before, first), _losses(after, second)
-    if one is None or other is None:
-        which = (before, first) if one is None else (after, second)
-        return HeldOut(None, f"Round {which[1]} of {which[0].name} is not evaluated yet.")
-    common = sorted(one.keys() & other.keys())
-    if not common:
-        return HeldOut(
-            None, "The two have no held-out row in common: they are made from other data."
-        )
-    only = len(one) - len(common), len(other) - len(common)
-    aside = _set_aside(before) | _set_aside(after)
-    used = [name for name in common if name not in aside]
-    left_out = len(common) - len(used)
-    if same_run and first == 0 and (told := _of_gate(after, second)) is not None:
-        return HeldOut(told, "", "the gate of the run", *only, left_out)
-    found = paired_difference(
-        np.array([one[name][0] for name in used]),
-        np.array([other[name][0] for name in used]),
-        _integers([one[name][1] for name in used]),
-        seed=before.seed(),
-    )
-    reason = "" if found else "No held-out row has a loss in both."
-    return HeldOut(found, reason, "this page", *only, left_out)
-
-
-def _of_gate(record: Record, round: int) -> Difference | None:
-    """Return the difference to round 0 that the gate measured."""
-    rounds = record.document().get("rounds") or []
-    plain = next((one.get("difference") for one in rounds if one["round"] == round), None)
-    return None if plain is None else Difference(**plain)
-
-
-def _losses(record: Record, round: int) -> dict[str, tuple[float, int]] | None:
-    """Return id -> loss and answer tokens of the hold-out; None where it is not evaluated."""
-    path = record.round_folder(round) / "evaluation.json"
-    if not path.is_file():
-        return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return {row["id"]: (_number(row["loss"]), row["tokens"]) for row in document["tuned"]["rows"]}
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _set_aside(record: Record) -> set[str]:
-    names: list[str] = Facts(record.ledger).get("set_aside", [])
-    return set(names)
-
-
-def _integers(values: list[int]) -> NDArray[np.int64]:
-    return np.array(values, dtype=np.int64)

@@ -7,7 +7,7 @@ written into the folder.
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,12 +18,14 @@ from ..stores.database import Database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
+from .memory import MOST_ROUNDS, Memory
 
 if TYPE_CHECKING:
     from ..stores.index import Index
     from ..stores.samples import Version
     from ..stores.traces import TraceReader
     from .columns import Columns
+    from .siblings import Siblings
     from .sources import Indexes
 
 CONFIG = "config.yaml"
@@ -38,11 +40,11 @@ class Record:
         """Use a run folder; `open_record` looks whether it is one."""
         self.folder = folder
         self._lock = threading.RLock()
-        self._known: dict[Path, tuple[tuple[int, int], Any]] = {}
-        self._memory: dict[Any, tuple[Any, Any]] = {}
+        self._memory = Memory()
         self._database: Database | None = None
         self._traces: TraceReader | None = None
         self._indexes: Indexes | None = None
+        self._siblings: Siblings | None = None
 
     @property
     def name(self) -> str:
@@ -175,27 +177,44 @@ class Record:
         with self._lock:
             if self._indexes is None:
                 self._indexes = Indexes(self.folder, self.seed)
-            return self._indexes.current()
+            indexes = self._indexes
+        # Making one can take long; what needs none must not wait for it.
+        return indexes.current()
 
-    def remembered(self, what: Any, state: Any, look: Callable[[], Value]) -> Value:
-        """Return what was found out before, unless `state` has changed since."""
+    @property
+    def siblings(self) -> "Siblings":
+        """The other runs beside this one; they are closed with it."""
+        from .siblings import Siblings
+
         with self._lock:
-            known = self._memory.get(what)
-        if known is not None and known[0] == state:
-            value: Value = known[1]
-            return value
-        value = look()
-        with self._lock:
-            self._memory[what] = (state, value)
-        return value
+            if self._siblings is None:
+                self._siblings = Siblings(self.folder)
+            return self._siblings
+
+    def remembered(
+        self,
+        what: str | tuple[str, Hashable],
+        state: Any,
+        look: Callable[[], Value],
+        *,
+        most: int | None = MOST_ROUNDS,
+    ) -> Value:
+        """Return what was found out before, unless `state` has changed since.
+
+        Of a kind, the first part of `what`, the last `most` are kept; None keeps all.
+        """
+        kind, key = (what, None) if isinstance(what, str) else what
+        return self._memory.remembered(kind, key, state, look, most=most)
 
     def close(self) -> None:
         """Close all files."""
         with self._lock:
-            for opened in (self._database, self._traces, self._indexes):
-                if opened is not None:
-                    opened.close()
-            self._database = self._traces = self._indexes = None
+            every = (self._database, self._traces, self._indexes, self._siblings)
+            self._database = self._traces = self._indexes = self._siblings = None
+        # An index that is being made asks for the seed meanwhile: waiting for it takes no lock.
+        for opened in every:
+            if opened is not None:
+                opened.close()
 
     def __enter__(self) -> "Record":
         """Return the record."""
@@ -212,6 +231,13 @@ class Record:
         except ConfigError:
             return RunConfig().seed  # it chooses rows that the map is fitted on, and no more
 
+    def margin(self) -> float | None:
+        """Return nats per token that a round may lose; None where it is not known."""
+        try:
+            return self.config().gate.margin
+        except ConfigError:
+            return None
+
     def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
         """Read a file, unless it is as it was; None where there is none."""
         try:
@@ -219,15 +245,7 @@ class Record:
         except OSError:
             return None
         mark = (status.st_size, status.st_mtime_ns)
-        with self._lock:
-            known = self._known.get(path)
-        if known is not None and known[0] == mark:
-            value: Value = known[1]
-            return value
-        value = read(path)
-        with self._lock:
-            self._known[path] = (mark, value)
-        return value
+        return self.remembered((path.name, path), mark, lambda: read(path))
 
 
 def open_record(folder: Path) -> Record:

@@ -77,8 +77,13 @@ def set_aside_line(rounds: Sequence[Mapping[str, Any]]) -> str | None:
     )
 
 
-def gate_line(entry: Document) -> str | None:
-    """Say what the gate decided of a round and on what grounds; None before it did."""
+def gate_line(entry: Document, margin: float | None) -> str | None:
+    """Say what the gate decided of a round and on what grounds; None before it did.
+
+    Args:
+        entry: the round's, of `run.json`.
+        margin: nats per token that a round may lose; None where it is not known.
+    """
     gate = entry.get("gate")
     if gate is None:
         return None
@@ -88,8 +93,23 @@ def gate_line(entry: Document) -> str | None:
     rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
     if not found:
         return f"{_GATES.get(gate, gate)} on {rows}"
+    words = _tie(found, margin) if gate == "tie" else _GATES.get(gate, gate)
     interval = f"{found['mean']:+.4f} nats per token against round 0, 95% interval "
-    return f"{_GATES.get(gate, gate)}: {interval}{signed_between(found)}, on {rows}"
+    return f"{words}: {interval}{signed_between(found)}, on {rows}"
+
+
+def _tie(found: Document, margin: float | None) -> str:
+    """Return the words for a tie: a round goes back where its whole interval is above the margin.
+
+    A tie may thus be worse than round 0 beyond chance. It may be better than round 0, too: the gate
+    asks for as much against the best round.
+    """
+    if found["low"] > 0:
+        allowed = "the margin" if margin is None else f"the margin of {margin:g}"
+        return f"a tie (worse, but not surely by more than {allowed})"
+    if found["high"] < 0:
+        return "a tie (better than round 0, not measurably better than the best round)"
+    return _GATES["tie"]
 
 
 def word_line(word: Word) -> str:

@@ -26,6 +26,8 @@ from ..stores.shared import shared_scores_file
 
 PATIENCE = 60.0
 """Seconds that a living run gets to index what it has just written."""
+MOST_CACHED = 32
+"""Indexes that the cache holds: nobody says so when a run's folder is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +205,28 @@ def make_index(folder: Path, contents: Contents, path: Path, seed: int) -> None:
         for name in (unfinished.name, f"{unfinished.name}-wal", f"{unfinished.name}-shm"):
             with suppress(OSError):
                 unfinished.with_name(name).unlink(missing_ok=True)
-    whose = path.name.partition("-")[0]
-    for old in path.parent.glob(f"{whose}-*.db"):
-        if old != path:
+    _clear(path)
+
+
+def _clear(newest: Path) -> None:
+    """Remove older indexes of the same run, and the oldest of all where the cache holds too many.
+
+    One that a reader has open stays readable for it.
+    """
+    whose = newest.name.partition("-")[0]
+    others = [(_written(path), path) for path in newest.parent.glob("*.db") if path != newest]
+    others.sort(reverse=True)
+    older = [path for _, path in others if path.name.startswith(f"{whose}-")]
+    kept = [path for _, path in others if path not in older]
+    for path in (*older, *kept[MOST_CACHED - 1 :]):
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             with suppress(OSError):
-                old.unlink()
+                path.with_name(name).unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written; 0 where another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -36,7 +36,9 @@ def spending(record: Record) -> list[Spending]:
         "SELECT round, count(*), max(rowid) FROM units GROUP BY round ORDER BY round"
     )
     return [
-        record.remembered(("spending", k), (count, last), partial(_sum, record, int(str(k))))
+        record.remembered(
+            ("spending", k), (count, last), partial(_sum, record, int(str(k))), most=None
+        )
         for k, count, last in rounds
     ]
 

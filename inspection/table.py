@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.records import Axis
+from ..stores.index import Index
 from .columns import Columns
 from .record import Record
 from .samples import PAGE_ROWS, Facet, Order, Page, Query, Row
@@ -55,13 +56,14 @@ class _Fates:
 
 def page(record: Record, query: Query) -> Page:
     """Return one page of the table with the counts of its facets."""
-    columns, fates = _round(record, query.round)
-    masks = _masks(record, query, columns, fates)
+    index = record.index
+    columns, fates = _round(record, index, query.round)
+    masks = _masks(index, query, columns, fates)
     places = _ordered(columns, _all(masks, len(columns.ids)), query.order, query.descending)
     start = (max(query.page, 1) - 1) * PAGE_ROWS
     shown = places[start : start + PAGE_ROWS]
     return Page(
-        rows=tuple(_rows(record, query.round, columns, shown)),
+        rows=tuple(_rows(record, index, query.round, columns, shown)),
         total=len(places),
         pages=max(-(-len(places) // PAGE_ROWS), 1),
         facets=_facets(masks, columns, fates),
@@ -70,11 +72,12 @@ def page(record: Record, query: Query) -> Page:
 
 def rows(record: Record, query: Query) -> Iterator[Row]:
     """Yield every row of a query in its order, whatever its page; texts come block by block."""
-    columns, fates = _round(record, query.round)
-    masks = _masks(record, query, columns, fates)
+    index = record.index
+    columns, fates = _round(record, index, query.round)
+    masks = _masks(index, query, columns, fates)
     places = _ordered(columns, _all(masks, len(columns.ids)), query.order, query.descending)
     for start in range(0, len(places), _BLOCK):
-        yield from _rows(record, query.round, columns, places[start : start + _BLOCK])
+        yield from _rows(record, index, query.round, columns, places[start : start + _BLOCK])
 
 
 def gate_of(reason: str) -> str:
@@ -83,13 +86,13 @@ def gate_of(reason: str) -> str:
     return gates[0] if gates else reason
 
 
-def _round(record: Record, number: int) -> tuple[_Columns, _Fates]:
-    index, signals = record.index, record.signals(number)
+def _round(record: Record, index: Index, number: int) -> tuple[_Columns, _Fates]:
+    signals = record.signals(number)
     done = (index.versions().get(number), index.diagnoses().get(number))
     columns = record.remembered(
         ("table", number),
         (id(index), id(signals), done),
-        lambda: _columns(record, number, signals),
+        lambda: _columns(index, number, signals),
     )
     settled = record.fates(number)
     fates = record.remembered(
@@ -100,8 +103,7 @@ def _round(record: Record, number: int) -> tuple[_Columns, _Fates]:
     return columns, fates
 
 
-def _columns(record: Record, number: int, signals: Columns | None) -> _Columns:
-    index = record.index
+def _columns(index: Index, number: int, signals: Columns | None) -> _Columns:
     if signals is None:
         ids, numbers = index.rows(number)
         empty = np.full(len(ids), np.nan)
@@ -136,10 +138,10 @@ def _fates(columns: _Columns, settled: Mapping[str, tuple[str, str]]) -> _Fates:
     return _Fates(codes, gates, tuple(names), (columns, settled))
 
 
-def _masks(record: Record, query: Query, columns: _Columns, fates: _Fates) -> dict[str, Mask]:
+def _masks(index: Index, query: Query, columns: _Columns, fates: _Fates) -> dict[str, Mask]:
     """Return a mask per filter that is set, by the facet it belongs to."""
     masks: dict[str, Mask] = {}
-    found = record.index.search(query.text)
+    found = index.search(query.text)
     if found is not None:
         masks["text"] = np.isin(columns.numbers, found)
     if query.axis:
@@ -208,10 +210,14 @@ def _counted(pairs: Any) -> tuple[Facet, ...]:
 
 
 def _rows(
-    record: Record, number: int, columns: _Columns, places: NDArray[np.int64] | Sequence[int]
+    record: Record,
+    index: Index,
+    number: int,
+    columns: _Columns,
+    places: NDArray[np.int64] | Sequence[int],
 ) -> Iterator[Row]:
     ids = [columns.ids[place] for place in places]
-    heads = record.index.heads(ids, TEXT_CHARACTERS)
+    heads = index.heads(ids, TEXT_CHARACTERS)
     settled = record.fates(number)
     for place, name in zip(places, ids, strict=True):
         prompt, answer = heads.get(name, ("", ""))

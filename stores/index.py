@@ -1,8 +1,6 @@
 """`index.db` as its readers see it: texts, search, places; see `index_tables` for the tables."""
 
 import json
-import re
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +11,9 @@ from numpy.typing import NDArray
 
 from ..core.records import Message, Origin, Sample, message_from
 from .index_tables import Connection, open_for_reading
+from .search import Search
 
 INDEX_DB = "index.db"
-LONGEST_SEARCH = 1_000
-"""Characters of a search that count."""
-MOST_WORDS = 32
-"""Words of a search that count."""
-MOST_TRIGRAMS = 40
-"""Trigrams of a word that are looked up; the texts found are compared with the whole word."""
-_TRIGRAM = 3
-_ID = re.compile(r"[0-9a-f]{4,16}(?:-[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +50,15 @@ class Places:
 class Index:
     """An open index, read-only. Its methods may be called from several threads."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take an open connection."""
+    def __init__(self, connection: Connection, searching: Connection) -> None:
+        """Take two open connections; a search can be long, and nothing else waits for it."""
         self._connection = connection
-        self._connection.raw.create_function("holds", 2, _holds, deterministic=True)
-        self._found: dict[str, NDArray[np.int64]] = {}
-        self._lock = threading.Lock()
+        self._search = Search(searching)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+        self._search.close()
 
     def versions(self) -> dict[int, str]:
         """Return round -> hash of every data set that is there in full."""
@@ -203,90 +193,20 @@ class Index:
         return Places([str(row[0]) for row in rows], xy)
 
     def search(self, text: str) -> NDArray[np.int64] | None:
-        """Return the numbers of the samples that hold every word of a text; None for no words.
-
-        Prompt and answer are looked at, case aside; a word is found inside of others. One word that
-        can be the beginning of an id finds those ids too. Nothing is syntax. Of a text its first
-        1,000 characters and 32 words count.
-        """
-        words = _words(text)
-        if not words:
-            return None
-        # A run that goes on adds samples.
-        last = self._connection.query("SELECT max(number) FROM samples")[0][0]
-        key = "\n".join([str(last), *words])
-        with self._lock:
-            if key in self._found:
-                return self._found[key]
-        found = self._search(words)
-        with self._lock:
-            if len(self._found) >= 16:
-                self._found.pop(next(iter(self._found)))
-            self._found[key] = found
-        return found
-
-    def _search(self, words: Sequence[str]) -> NDArray[np.int64]:
-        trigrams = [part for word in words for part in _trigrams(word)]
-        conditions, values = [], []
-        for word in words:
-            condition, arguments = _condition(word)
-            conditions.append(condition)
-            values += arguments
-        where = " AND ".join(conditions)
-        if trigrams:
-            sql = (
-                "SELECT number FROM texts JOIN samples ON samples.number = texts.rowid"
-                f" WHERE texts MATCH ? AND {where}"
-            )
-            quoted = " ".join(_quoted(part) for part in dict.fromkeys(trigrams))
-            rows = self._connection.query(sql, quoted, *values)
-        else:
-            rows = self._connection.query(f"SELECT number FROM samples WHERE {where}", *values)
-        numbers = _integers(number for (number,) in rows)
-        if len(words) == 1 and _ID.fullmatch(words[0]):
-            named = self._connection.query(
-                "SELECT number FROM samples WHERE id >= ? AND id < ?",
-                *(words[0], words[0] + "\U0010ffff"),
-            )
-            numbers = np.union1d(numbers, _integers(number for (number,) in named))
-        return np.sort(numbers)
+        """Return the numbers of the samples that hold a text's words, as `Search.found` does."""
+        return self._search.found(text)
 
 
 def open_index(path: Path) -> Index | None:
     """Open an index; None where there is none that this version can read."""
     connection = open_for_reading(path)
-    return None if connection is None else Index(connection)
-
-
-def _words(text: str) -> list[str]:
-    # NUL would end the query in SQLite's eyes, and a lone surrogate can't be sent at all.
-    plain = text[:LONGEST_SEARCH].replace("\0", " ")
-    plain = plain.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return list(dict.fromkeys(plain.split()))[:MOST_WORDS]
-
-
-def _trigrams(word: str) -> list[str]:
-    return [word[i : i + _TRIGRAM] for i in range(len(word) - _TRIGRAM + 1)][:MOST_TRIGRAMS]
-
-
-def _quoted(part: str) -> str:
-    return '"' + part.replace('"', '""') + '"'
-
-
-def _condition(word: str) -> tuple[str, list[str]]:
-    """Return the SQL that says whether a text holds a word, and its values."""
-    if word.isascii() or word.lower() == word.upper():  # what SQLite's LIKE can compare
-        escaped = re.sub(r"([\\%_])", r"\\\1", word)
-        like = f"%{escaped}%"
-        return "(samples.prompt LIKE ? ESCAPE '\\' OR samples.answer LIKE ? ESCAPE '\\')", [
-            like,
-            like,
-        ]
-    return "(holds(samples.prompt, ?) OR holds(samples.answer, ?))", [word, word]
-
-
-def _holds(text: str, word: str) -> bool:
-    return word.lower() in text.lower()
+    if connection is None:
+        return None
+    searching = open_for_reading(path)
+    if searching is None:  # removed or replaced just now
+        connection.close()
+        return None
+    return Index(connection, searching)
 
 
 def _integers(values: Iterable[object]) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,16 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
     """Return the `run.json` of every run folder in a folder, in order of name."""
-    return [_listed(path.parent) for path in sorted(root.glob(f"*/{RUN_JSON}"))]
+    return [document for _, document in runs_in(root)]
+
+
+def runs_in(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every run folder in a folder with its `run.json`, in order of name.
+
+    Of one that can't be read the document holds no more than its name and the status `unreadable`.
+    """
+    for path in sorted(root.glob(f"*/{RUN_JSON}")):
+        yield path.parent, _listed(path.parent)
 
 
 def _listed(folder: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def make_app(record: Record, door: Door) -> App:
         line = "There is no page at this address." if code == 404 else "This could not be answered."
         return refused(code, line)
 
-    routes = [Route(path, page(make)) for path, make in pages(record).items()]
+    routes = [Route(path, page(make)) for path, make in pages().items()]
     routes.append(Route("/static/{name}", _static()))
     app = Starlette(routes=routes, exception_handlers={HTTPException: not_found})
     return Guard(app, door, _closed)

@@ -14,7 +14,6 @@ from ..core.errors import MiddoError
 from ..inspection import table
 from ..inspection.record import Record
 from ..inspection.samples import Query, Row
-from ..inspection.siblings import Siblings
 from .links import Asked, Filed, Shelf
 from .pages import compare, round, run, sample
 from .pages.colours import COLOURS
@@ -119,9 +118,7 @@ class _Writer:
                     )
                 self._page(name, "round.html", context)
             else:
-                context = compare.context(
-                    self._record, Siblings(self._record.folder), self._compared(asked)
-                )
+                context = compare.context(self._record, self._compared(asked))
                 self._page(name, "compare.html", context)
         except MiddoError as error:
             context = {**frame(self._record, "error"), "status_code": "-", "line": str(error)}

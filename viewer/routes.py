@@ -6,7 +6,8 @@ is sent, the others are loaded in the background.
 
 import logging
 from collections.abc import Callable
-from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from starlette.requests import Request
@@ -18,26 +19,21 @@ _log = logging.getLogger(__name__)
 Page = Callable[[Record, Request], tuple[str, dict[str, Any]]]
 """Reads what a request asks for: name of the template, and its context."""
 
+_PAGES = {
+    "/": ("run", "page"),
+    "/progress": ("run", "progress"),
+    "/rounds/{round}": ("round", "page"),
+    "/samples": ("samples", "page"),
+    "/samples/{sample_id}": ("sample", "page"),
+    "/compare": ("compare", "page"),
+    "/review": ("review", "page"),
+}
+"""Path -> module of `pages` and the function in it."""
 
-def pages(record: Record) -> dict[str, Page]:
+
+def pages() -> dict[str, Page]:
     """Return the page of every path."""
-
-    @cache
-    def comparing() -> Page:
-        from ..inspection.siblings import Siblings
-        from .pages.compare import page
-
-        return page(Siblings(record.folder))
-
-    return {
-        "/": _run,
-        "/progress": _progress,
-        "/rounds/{round}": _round,
-        "/samples": _samples,
-        "/samples/{sample_id}": _sample,
-        "/compare": lambda record, request: comparing()(record, request),
-        "/review": _review,
-    }
+    return {path: _page(*place) for path, place in _PAGES.items()}
 
 
 def prepare(record: Record) -> None:
@@ -45,12 +41,13 @@ def prepare(record: Record) -> None:
 
     What a page would fail at is that page's to tell, when it is asked for.
     """
-    from .pages import compare, frame, review, round, run, sample, samples
-
-    assert all((compare, review, run, samples))
+    for module, _ in _PAGES.values():
+        _module(module)
     made = environment()
     for name in made.list_templates(extensions=["html"]):
         made.get_template(name)
+    from .pages import frame, round, sample
+
     try:
         latest = frame.frame(record, "round")["latest_round"]
         if latest is not None:
@@ -58,41 +55,18 @@ def prepare(record: Record) -> None:
             for name in picture.points.ids[:1] if picture.points else ():
                 sample.context(record, name)
     except Exception:
-        # Nobody has asked for these pages yet, so nobody is told.
+        # Nobody has asked for these pages yet, so nobody is told; the same failure, of a damaged
+        # file for one, is caught and logged by the page itself once somebody does.
         _log.debug("pages could not be prepared", exc_info=True)
 
 
-def _run(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.run import page
+def _page(module: str, name: str) -> Page:
+    def page(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
+        make: Page = getattr(_module(module), name)
+        return make(record, request)
 
-    return page(record, request)
-
-
-def _progress(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.run import progress
-
-    return progress(record, request)
+    return page
 
 
-def _round(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.round import page
-
-    return page(record, request)
-
-
-def _samples(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.samples import page
-
-    return page(record, request)
-
-
-def _sample(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.sample import page
-
-    return page(record, request)
-
-
-def _review(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-    from .pages.review import page
-
-    return page(record, request)
+def _module(name: str) -> ModuleType:
+    return import_module(f"{__package__}.pages.{name}")

@@ -4,6 +4,7 @@ The socket is bound and listening before the address is told, so a browser that 
 server waits instead of failing.
 """
 
+import errno
 import ipaddress
 import secrets
 import socket
@@ -17,6 +18,8 @@ from .security import TOKEN, Door, hosts_of
 PORT = 8710
 """The first choice: a fixed origin keeps what a browser remembers of it, such as the theme."""
 _SECONDS_TO_FINISH = 2
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)
+"""What the system says of a port that is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,25 @@ def _address(host: str) -> Address:
 def _listen(address: Address, port: int | None) -> socket.socket:
     try:
         return _listening(address, PORT if port is None else port)
-    except (OSError, OverflowError) as error:
-        if port is None:
-            return _listening(address, 0)
-        reason = error.strerror if isinstance(error, OSError) else "no port has this number"
-        raise UsageError(
-            f"can't listen on {address} port {port} ({reason}); leave --port out for a free one"
-        ) from error
+    except OverflowError as error:
+        raise _refusal(address, port, "no port has this number") from error
+    except OSError as error:
+        if port is not None or error.errno not in _TAKEN:
+            raise _refusal(address, port, str(error.strerror)) from error
+    try:
+        return _listening(address, 0)
+    except OSError as error:
+        raise _refusal(address, port, str(error.strerror)) from error
+
+
+def _refusal(address: Address, port: int | None, reason: str) -> UsageError:
+    if port is None:
+        return UsageError(
+            f"can't listen on {address} ({reason}); --host takes an address of this machine"
+        )
+    return UsageError(
+        f"can't listen on {address} port {port} ({reason}); leave --port out for a free one"
+    )
 
 
 def _listening(address: Address, port: int) -> socket.socket:

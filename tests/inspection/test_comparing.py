@@ -1,6 +1,8 @@
 """Two rounds side by side: paired by row and line, and what can't be compared said in words."""
 
 import json
+import os
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from middo.formats.configuration import dump_config
 from middo.inspection.comparing import Comparison, compare
 from middo.inspection.lineage import lineage
 from middo.inspection.record import open_record
-from middo.inspection.siblings import Siblings
+from middo.inspection.siblings import MOST_OPEN, Siblings
 
 from .diagnosed import diagnose, evaluate
 from .folder import Folder, added, numbered, rewritten
@@ -224,10 +226,54 @@ def test_a_run_is_found_by_its_exact_name_only(tmp_path: Path, name: str) -> Non
     two_rounds(tmp_path / "other")
     siblings = Siblings(tmp_path / "run")
     assert siblings.names() == ["other"]
-    assert siblings.open("other").name == "other"
-    with pytest.raises(UsageError, match="beside this one"):
-        siblings.open(name)
+    with siblings.open("other") as other:
+        assert other.name == "other"
+    with pytest.raises(UsageError, match="beside this one"), siblings.open(name):
+        pass
     siblings.close()
+
+
+def test_a_run_that_no_page_reads_any_more_is_closed(tmp_path: Path) -> None:
+    names = [f"other{n}" for n in range(MOST_OPEN + 2)]
+    for name in ("run", *names):
+        two_rounds(tmp_path / name)
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("open files can't be counted here")
+
+    def held() -> set[str]:
+        """Return the runs of this test whose ledger this process has open."""
+        links = {Path(os.path.realpath(link)) for link in descriptors.iterdir()}
+        return {name for name in names if tmp_path.resolve() / name / "ledger.db" in links}
+
+    def read(siblings: Siblings, name: str) -> None:
+        with siblings.open(name) as other:
+            assert other.fates(0)
+
+    siblings = Siblings(tmp_path / "run")
+    with siblings.open(names[0]) as first:
+        assert first.fates(0)
+        for name in names[1:]:
+            read(siblings, name)
+        assert first.fates(0) and names[0] in held()  # a page still reads it
+    assert held() == set(names[-MOST_OPEN:])
+    read(siblings, names[0])
+    assert held() == {names[0], names[-1]}
+    siblings.close()
+    assert held() == set()
+
+
+def test_the_runs_beside_a_run_are_closed_with_it(tmp_path: Path) -> None:
+    two_rounds(tmp_path / "run")
+    two_rounds(tmp_path / "other")
+    with open_record(tmp_path / "run") as record:
+        siblings = record.siblings
+        assert siblings is record.siblings
+        with siblings.open("other") as other:
+            assert other.fates(0)
+            ledger = other.ledger
+    with pytest.raises(sqlite3.ProgrammingError):
+        ledger.query("SELECT 1")
 
 
 def test_a_folder_that_can_not_be_read_is_no_run_to_compare(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A record: cheap to open, fresh on every question, whole for every thread."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -111,3 +112,28 @@ def test_threads_share_a_record(tmp_path: Path) -> None:
         answers = list(pool.map(look, range(120)))
     expected = [by_text[f"Question {number % 30} about apples"] for number in range(120)]
     assert answers == [([name], name) for name in expected]
+
+
+def test_while_an_index_is_made_the_rest_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that comes through a pipe keeps the index waiting for its seed."""
+    monkeypatch.setenv("MIDDO_CACHE", str(tmp_path / "cache"))
+    folder = Folder(tmp_path / "run", indexed=False)
+    folder.dataset(0, SAMPLES)
+    folder.diagnosis(0, {"quality": {IDS[0]: 0.25}})
+    config = folder.path / "config.yaml"
+    text = config.read_bytes()
+    config.unlink()
+    os.mkfifo(config)
+    with open_record(folder.path) as record, ThreadPoolExecutor(2) as pool:
+        made = pool.submit(lambda: record.index.ids())
+        pipe = os.open(config, os.O_WRONLY)  # waits until the other thread reads
+        try:
+            diagnosis = pool.submit(lambda: (record.fates(0), record.diagnosis(0)))
+            assert diagnosis.result(timeout=5)[1] is not None
+            assert not made.done()
+        finally:
+            os.write(pipe, text)
+            os.close(pipe)
+        assert made.result(timeout=30) == IDS

@@ -9,6 +9,7 @@ import pytest
 from middo.core.errors import MiddoError
 from middo.core.records import Axis
 from middo.inspection.record import open_record
+from middo.inspection.sources import MOST_CACHED
 from middo.stores.index import INDEX_DB
 from middo.stores.lock import run_lock
 
@@ -113,6 +114,21 @@ def test_a_changed_run_gets_a_new_index_and_the_old_one_goes(tmp_path: Path, cac
         assert len(list(cache.iterdir())) == 1
         folder.diagnosis(0, {"quality": {IDS[0]: 0.2, IDS[1]: 0.3}}, vectors={})
         assert record.index.places(0).ids == []
+
+
+def test_indexes_of_runs_that_are_gone_go_in_their_turn(tmp_path: Path, cache: Path) -> None:
+    folder = finished(tmp_path / "run", indexed=False)
+    cache.mkdir(parents=True)
+    others = [cache / f"{n:016x}-{n:016x}.db" for n in range(MOST_CACHED + 2)]
+    for age, other in enumerate(reversed(others)):
+        other.write_bytes(b"of a run that is gone")
+        other.with_name(other.name + "-wal").write_bytes(b"")
+        os.utime(other, (1_000_000 - age, 1_000_000 - age))
+    with open_record(folder.path) as record:
+        assert record.index.ids() == sorted(IDS)
+    left = {path.name for path in cache.glob("*.db")}
+    assert left > {other.name for other in others[3:]} and len(left) == MOST_CACHED
+    assert len(list(cache.glob("*.db-wal"))) == MOST_CACHED - 1
 
 
 def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path) -> None:

@@ -74,11 +74,12 @@ def test_a_taken_port_is_an_error_when_it_was_asked_for_and_else_another_is_take
         ("example.org", 0, "not an IP address"),
         ("", 0, "not an IP address"),
         ("192.0.2.1", 0, "can't listen on 192.0.2.1"),
+        ("192.0.2.1", None, "can't listen on 192.0.2.1 .*--host takes"),
         ("127.0.0.1", 70_000, "no port has this number"),
     ],
 )
 def test_an_address_that_is_none_of_this_machine_is_one_line(
-    host: str, port: int, said: str
+    host: str, port: int | None, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         bind(host, port)

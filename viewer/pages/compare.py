@@ -1,7 +1,7 @@
 """The Compare page: two rounds of this run, or one of this and one of another run beside it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from starlette.requests import Request
@@ -10,7 +10,6 @@ from ...core.errors import UsageError
 from ...inspection.comparing import Comparison, Side, compare
 from ...inspection.pairs import EVEN, Measure, PairRow
 from ...inspection.record import Record
-from ...inspection.siblings import Siblings
 from .frame import frame
 
 _MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -19,30 +18,31 @@ WORSE_RISES: Mapping[str, bool] = {"loss": True, "density": False, "quality": Fa
 _LONGEST_NAME = 255
 
 
-def page(siblings: Siblings) -> Callable[[Record, Request], tuple[str, dict[str, Any]]]:
+def page(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
     """Return the page over a run and those beside it; it compares what the address asks for."""
-
-    def compared(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
-        return "compare.html", context(record, siblings, request.query_params)
-
-    return compared
+    return "compare.html", context(record, request.query_params)
 
 
-def context(record: Record, siblings: Siblings, given: Mapping[str, str]) -> dict[str, Any]:
+def context(record: Record, given: Mapping[str, str]) -> dict[str, Any]:
     """Return what `compare.html` shows.
 
     Args:
         record: of the run whose page it is.
-        siblings: the runs beside it.
         given: `a` and `b`, the rounds; `run`, the run of `b`, this one where it is empty; `by`,
             `order` (`up` or `down`) and `only` (`rewritten`) of the table.
 
     Raises:
         UsageError: it asks for a run, a round or an order that there is not.
     """
-    rounds, name = record.rounds(), given.get("run", "")
-    other = record if name in ("", record.name) else siblings.open(name[:_LONGEST_NAME])
-    same_run = other is record
+    name = given.get("run", "")
+    if name in ("", record.name):
+        return _compared(record, record, given)
+    with record.siblings.open(name[:_LONGEST_NAME]) as other:
+        return _compared(record, other, given)
+
+
+def _compared(record: Record, other: Record, given: Mapping[str, str]) -> dict[str, Any]:
+    rounds, same_run = record.rounds(), other is record
     first = _round(given.get("a"), rounds, rounds[0] if rounds else None)
     second = _round(given.get("b"), other.rounds(), _second(other.rounds(), first, same_run))
     base = {
@@ -50,7 +50,7 @@ def context(record: Record, siblings: Siblings, given: Mapping[str, str]) -> dic
         "rounds": rounds,
         "other_rounds": other.rounds(),
         "other": "" if same_run else other.name,
-        "others": siblings.names(),
+        "others": record.siblings.names(),
         "first": first,
         "second": second,
         "found": None,

@@ -56,7 +56,7 @@ def context(record: Record, number: int, colour: Colour = "cluster") -> dict[str
         "rounds": _rounds(record),
         "picture": picture,
         "headline": _headline(picture, around["status"]),
-        "gate": gate_line(entry),
+        "gate": gate_line(entry, record.margin()),
         "figures": _figures(entry),
         "training": _training(entry),
         "fates": [(fate, entry.get(fate)) for fate in _FATES],

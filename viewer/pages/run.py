@@ -64,7 +64,7 @@ def context(record: Record) -> dict[str, Any]:
         "rounds": [_row(entry) for entry in document.get("rounds") or []],
         "fates": FATES,
         "axes": AXES,
-        "decisions": _decisions(document),
+        "decisions": _decisions(document, record.margin()),
         "cautions": _cautions(document),
         "times": _times(where),
     }
@@ -219,8 +219,9 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decisions(document: Mapping[str, Any]) -> list[tuple[int, str]]:
-    told = ((entry["round"], sentences.gate_line(entry)) for entry in document.get("rounds") or [])
+def _decisions(document: Mapping[str, Any], margin: float | None) -> list[tuple[int, str]]:
+    rounds = document.get("rounds") or []
+    told = ((entry["round"], sentences.gate_line(entry, margin)) for entry in rounds)
     return [(number, line) for number, line in told if line]
 
 

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -116,6 +118,17 @@ def test_slow_names_a_few_of_many(middo: Command, folder: Path) -> None:
     assert _keys(document) == [f"k{number}" for number in range(29, 9, -1)]
     assert document["matching"] == 33
     assert "20 of 33 calls" in middo("trace", folder, "--slow").out
+
+
+def test_lines_are_printed_without_reading_a_text(middo: Command, folder: Path) -> None:
+    whole = middo("trace", folder).out
+    with closing(sqlite3.connect(folder / "traces.db")) as file:
+        file.execute("DROP VIEW calls_in_full")
+        for table in ("call_messages", "call_answers", "texts"):
+            file.execute(f"DROP TABLE {table}")
+    assert middo("trace", folder).out == whole
+    assert len(middo("trace", folder, "--slow").out.splitlines()) == 6
+    assert len(middo("trace", folder, "--follow").out.splitlines()) == 4
 
 
 def test_what_matches_nothing_says_so(middo: Command, folder: Path) -> None:

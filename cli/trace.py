@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from json import dumps
 from pathlib import Path
 
 from ..core.errors import UsageError
+from ..core.prefixes import beginning, near, some
 from ..core.trace import Call
 from ..inspection.figures import DASH, aligned, count, duration, several
 from ..stores.lock import is_locked
@@ -30,7 +30,6 @@ _HEADER = (
 _RIGHT = (False, True, False, False, True, False, False, True, True, True, True, False)
 _WIDTHS = (14, 5, 12, 8, 3, 25, 28, 6, 7, 7, 8, 0)
 """Of lines that are printed before the next one is known."""
-_NEAR = 4
 
 
 @dataclass(frozen=True)
@@ -140,18 +139,15 @@ def _sample(reader: TraceReader, text: str) -> str:
         UsageError: none or several begin so; the message names some.
     """
     known = reader.sample_ids()
-    prefix = text.strip().lower()
-    found = [name for name in known if name.startswith(prefix)]
-    if prefix in found:
-        return prefix
+    found = beginning(text, known)
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(found[:_NEAR]) + (" and more" if len(found) > _NEAR else "")
-        raise UsageError(f"--sample {text!r}: several samples begin so: {some}; give more digits")
-    cut = {name[: max(len(prefix), 1)]: name for name in reversed(known)}
-    near = [cut[start] for start in get_close_matches(prefix, cut, _NEAR, cutoff=0.5)]
-    hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UsageError(
+            f"--sample {text!r}: several samples begin so: {some(found)}; give more digits"
+        )
+    like = near(text, known)
+    hint = f"; near it: {some(like)}" if like else ""
     raise UsageError(f"--sample {text!r}: no call was made for a sample that begins so{hint}")
 
 

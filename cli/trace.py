@@ -59,7 +59,8 @@ def show(folder: Path, wanted: Wanted, *, slow: bool, as_json: bool) -> Reply:
         document = {"calls": [asdict(call) for call in calls], "matching": sums.calls}
         return Reply(document, "")
     if not calls:
-        return Reply(None, "no call matches")
+        every = wanted == Wanted()
+        return Reply(None, "no call was made so far" if every else "no call matches")
     lines = aligned([_HEADER, *map(_cells, calls)], _RIGHT)
     return Reply(None, "\n".join([*lines, "", _total(sums, len(calls))]))
 
@@ -138,6 +139,10 @@ def _sample(reader: TraceReader, text: str) -> str:
     Raises:
         UsageError: none or several begin so; the message names some.
     """
+    if not text.strip():
+        raise UsageError(
+            f"--sample {text!r}: an id is missing; without --sample all calls are shown"
+        )
     known = reader.sample_ids()
     found = beginning(text, known)
     if len(found) == 1:
@@ -147,7 +152,7 @@ def _sample(reader: TraceReader, text: str) -> str:
             f"--sample {text!r}: several samples begin so: {some(found)}; give more digits"
         )
     like = near(text, known)
-    hint = f"; near it: {some(like)}" if like else ""
+    hint = f"; near it: {some(like)}" if like else ": only flagged ones are refined"
     raise UsageError(f"--sample {text!r}: no call was made for a sample that begins so{hint}")
 
 
@@ -182,10 +187,12 @@ def _line(cells: Sequence[str]) -> str:
 
 def _total(sums: Sums, shown: int) -> str:
     """Say how many calls there are and what they took; what is not known is not added as 0."""
+    replayed = f" ({sums.replayed:,} replayed)" if sums.replayed else ""
     unmeasured = f" and {several(sums.unmeasured, 'call')} unmeasured" if sums.unmeasured else ""
     unpriced = f" and {several(sums.unpriced, 'call')} unpriced" if sums.unpriced else ""
     said = [
-        several(sums.calls, "call") if shown == sums.calls else f"{shown} of {sums.calls:,} calls",
+        (several(sums.calls, "call") if shown == sums.calls else f"{shown} of {sums.calls:,} calls")
+        + replayed,
         f"{sums.failed:,} failed",
         several(sums.tokens, "token") + unmeasured,
         f"{sums.usd:.4f} USD{unpriced}",

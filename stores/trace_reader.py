@@ -20,7 +20,8 @@ _MESSAGES = "call_id, role, text FROM call_messages JOIN texts ON hash = text_ha
 _ANSWERS = "call_id, text FROM call_answers JOIN texts ON hash = text_hash"
 _VALUES = "SELECT id, text FROM calls JOIN texts ON hash = value_hash"
 _SUMS = (
-    "count(*), count(*) FILTER (WHERE status = 'failed'),"
+    "count(*), count(*) FILTER (WHERE source = 'replayed'),"
+    " count(*) FILTER (WHERE status = 'failed'),"
     " coalesce(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)), 0),"
     " count(*) FILTER (WHERE prompt_tokens IS NULL OR completion_tokens IS NULL),"
     " coalesce(sum(usd), 0.0), count(*) FILTER (WHERE usd IS NULL), coalesce(sum(seconds), 0.0)"
@@ -53,6 +54,7 @@ class Sums:
 
     Attributes:
         calls: how many they are.
+        replayed: of these, those that a recording answered.
         failed: of these, those that got no answer.
         tokens: read and written, of those whose tokens are known.
         unmeasured: of these, those whose tokens are not known, or not all.
@@ -62,6 +64,7 @@ class Sums:
     """
 
     calls: int
+    replayed: int
     failed: int
     tokens: int
     unmeasured: int

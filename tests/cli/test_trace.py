@@ -81,8 +81,8 @@ def test_every_call_is_a_line(middo: Command, folder: Path) -> None:
     assert lines[2].endswith("1 min 15 s       -  failed: no JSON: red words")
     assert blank == ""
     assert total == (
-        "3 calls, 1 failed, 420 tokens and 2 calls unmeasured, 0.0000 USD and 1 call unpriced,"
-        " 1 min 17 s of waiting"
+        "3 calls (1 replayed), 1 failed, 420 tokens and 2 calls unmeasured, 0.0000 USD and"
+        " 1 call unpriced, 1 min 17 s of waiting"
     )
 
 
@@ -133,14 +133,19 @@ def test_lines_are_printed_without_reading_a_text(middo: Command, folder: Path) 
 
 def test_what_matches_nothing_says_so(middo: Command, folder: Path) -> None:
     assert middo("trace", folder, "--failed", "--agent", "critic").out == "no call matches\n"
+    with closing(sqlite3.connect(folder / "traces.db")) as file:
+        file.execute("DELETE FROM calls")
+        file.commit()
+    assert middo("trace", folder).out == "no call was made so far\n"
+    assert middo("trace", folder, "--failed").out == "no call matches\n"
 
 
 @pytest.mark.parametrize(
     ("sample", "said"),
     [
         ("5a4f", "no call was made for a sample that begins so; near it: 5a3f00aa"),
-        ("xyz", "no call was made for a sample that begins so"),
-        ("", "several samples begin so: 5a3f00aa, 77bc; give more digits"),
+        ("xyz", "no call was made for a sample that begins so: only flagged ones are refined"),
+        (" ", "an id is missing; without --sample all calls are shown"),
     ],
 )
 def test_a_wrong_sample_is_one_line(middo: Command, folder: Path, sample: str, said: str) -> None:
@@ -157,7 +162,10 @@ def test_what_can_not_be_shown_is_one_line(middo: Command, folder: Path, tmp_pat
     assert middo("trace", folder, "--follow").code == 2
     assert "no run folder" in middo("trace", tmp_path / "none").err
     assert "use one" in middo("trace", folder, "--slow", "--follow").err
-    assert "critc" in middo("trace", folder, "--agent", "critc").err
+    assert middo("trace", folder, "--agent", "critc").err == (
+        "middo: Invalid value for '--agent': 'critc' is not one of 'rewriter', 'critic',"
+        " 'diagnostician'; see `middo trace --help`\n"
+    )
 
 
 def test_follow_ends_with_the_run(middo: Command, folder: Path) -> None:

@@ -272,7 +272,7 @@ def test_sums_are_made_of_the_calls_that_match(
     store: TraceStore, read: Callable[[], TraceReader]
 ) -> None:
     calls = [
-        CALL,
+        replace(CALL, source="replayed"),
         replace(CALL, key="k1", agent="critic", usd=0.5, completion_tokens=7, seconds=2.0),
         replace(CALL, key="k2", agent="critic", status="failed", usd=None, prompt_tokens=None),
     ]
@@ -280,9 +280,9 @@ def test_sums_are_made_of_the_calls_that_match(
         store(call)
     store.flush()
     reader = read()
-    assert reader.sums(agent="critic") == Sums(2, 1, 210 + 7, 1, 0.5, 1, 3.25)
-    assert reader.sums() == Sums(3, 1, 2 * 210 + 7, 2, 0.5, 1, 4.5)
-    assert reader.sums(round=7) == Sums(0, 0, 0, 0, 0.0, 0, 0.0)
+    assert reader.sums(agent="critic") == Sums(2, 0, 1, 210 + 7, 1, 0.5, 1, 3.25)
+    assert reader.sums() == Sums(3, 1, 1, 2 * 210 + 7, 2, 0.5, 1, 4.5)
+    assert reader.sums(round=7) == Sums(0, 0, 0, 0, 0, 0.0, 0, 0.0)
 
 
 def test_what_the_gates_said_is_found_by_round_and_sample(

@@ -187,7 +187,8 @@ def _line(cells: Sequence[str]) -> str:
 
 def _total(sums: Sums, shown: int) -> str:
     """Say how many calls there are and what they took; what is not known is not added as 0."""
-    replayed = f" ({sums.replayed:,} replayed)" if sums.replayed else ""
+    which = "all" if sums.replayed == sums.calls else f"{sums.replayed:,}"
+    replayed = f" ({which} replayed)" if sums.replayed else ""
     unmeasured = f" and {several(sums.unmeasured, 'call')} unmeasured" if sums.unmeasured else ""
     unpriced = f" and {several(sums.unpriced, 'call')} unpriced" if sums.unpriced else ""
     said = [

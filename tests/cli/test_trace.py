@@ -117,7 +117,8 @@ def test_slow_names_a_few_of_many(middo: Command, folder: Path) -> None:
     document = middo("trace", folder, "--slow", "--json").document
     assert _keys(document) == [f"k{number}" for number in range(29, 9, -1)]
     assert document["matching"] == 33
-    assert "20 of 33 calls" in middo("trace", folder, "--slow").out
+    assert "20 of 33 calls (1 replayed)" in middo("trace", folder, "--slow").out
+    assert "\n1 call (all replayed)," in middo("trace", folder, "--agent", "critic").out
 
 
 def test_lines_are_printed_without_reading_a_text(middo: Command, folder: Path) -> None:

@@ -94,8 +94,8 @@ def test_an_export_from_before_the_rewrites_says_so(record: Record) -> None:
     document["best_round"] = 0
     write_run(record.folder, document)
     assert life(record, A.id).ending == (
-        "rewritten for quality in round 0; rewritten for complexity in round 1;"
-        " the export is the data of round 0, which came before that, and holds it as it was imported"
+        "rewritten for quality in round 0; rewritten for complexity in round 1; the"
+        " export is the data of round 0, which came before that, and holds it as it was imported"
     )
     assert life(record, NEW.id).ending.endswith(
         "; the export is the data of round 0, which does not hold it"

@@ -58,7 +58,7 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
 
 
 def _refused(error: Any) -> Reply:
-    message = clean(error.format_message())
+    message = clean(error.format_message()).replace(": Value error, ", ": ", 1)
     context = getattr(error, "ctx", None)
     if context is not None:
         message = f"{message.rstrip('.')}; see `{context.command_path} --help`"

@@ -194,7 +194,7 @@ def trace(
     wanted = page.Wanted(sample, None if agent is None else agent.value, failed)
     if follow:
         return partial(page.follow, folder, wanted, as_json=as_json)
-    return partial(page.show, folder, wanted, slow=slow)
+    return partial(page.show, folder, wanted, slow=slow, as_json=as_json)
 
 
 @app.command()

@@ -105,9 +105,29 @@ def _checks(sheet: Sheet, gates: Sequence[Gate], *, indent: int) -> None:
             text += f" ({figures})" if figures else ""
             text += f": {gate.reason}" if gate.reason else ""
             sheet.labelled("Check", text, column=_LABEL, indent=indent)
-    passed = sum(gate.passed for gate in gates)
-    text = f"all {passed} passed" if passed == len(gates) else f"{passed} of {len(gates)} passed"
+    passed = [gate for gate in gates if gate.passed]
+    every = len(passed) == len(gates)
+    text = f"all {len(passed)} passed" if every else f"{len(passed)} of {len(gates)} passed"
     sheet.labelled("Checks", text, column=_LABEL, indent=indent)
+    if passed:
+        listed = "; ".join(map(_passed, passed))
+        sheet.labelled("", listed, column=_LABEL, indent=indent, style="dim")
+
+
+def _passed(gate: Gate) -> str:
+    """Return a passed check with what it measured, where it looked for something and found it."""
+    numbers = gate.numbers
+    first = next(iter(numbers.values()), None)
+    if numbers.get("applies") is False:
+        figures = "does not apply"
+    elif numbers == {"unchanged": True}:
+        figures = "prompt unchanged"
+    elif len(numbers) == 1 and (first is False or first == []):
+        figures = "no" if first is False else "none"
+    else:
+        figures = _figures({key: value for key, value in numbers.items() if value is not False})
+    text = gate.gate.replace("_", " ") + (f" ({figures})" if figures else "")
+    return text + (f": {gate.reason}" if gate.reason else "")
 
 
 def _critique(sheet: Sheet, gate: Gate, *, indent: int) -> None:

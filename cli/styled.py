@@ -50,9 +50,11 @@ class Sheet:
         """Add one line of figures that is aligned already; what is untrusted in it was cleaned."""
         self._lines.append(Text(" " * indent + line, style=style))
 
-    def labelled(self, label: str, text: object, *, column: int, indent: int = 0) -> None:
+    def labelled(
+        self, label: str, text: object, *, column: int, indent: int = 0, style: str = ""
+    ) -> None:
         """Add a text wrapped beside its label."""
-        body = Text(clean(text)).wrap(self._console, WIDTH - indent - column)
+        body = Text(clean(text), style=style).wrap(self._console, WIDTH - indent - column)
         for number, part in enumerate(body or [Text()]):
             start = Text(" " * indent)
             start.append((label if number == 0 else "").ljust(column), style="dim")

@@ -89,7 +89,7 @@ def _next_line(document: Document, folder: Path) -> str:
         return f"`middo resume {folder}` goes on where the run stopped"
     return (
         f"`middo export {folder} --format messages --to FILE` writes the data in another form; "
-        f"samples, signals and proposals are in {folder}/rounds"
+        f"`middo view {folder}` shows rounds, samples and proposals"
     )
 
 

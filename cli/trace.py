@@ -4,17 +4,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from json import dumps
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import UsageError
+from ..core.prefixes import beginning, near, some
 from ..core.trace import Call
 from ..inspection.figures import DASH, aligned, count, duration, several
 from ..stores.lock import is_locked
 from ..stores.runs import read_run
-from ..stores.traces import TRACES_DB, TraceReader, open_traces
+from ..stores.trace_reader import CallsWanted, Sums, TraceReader, open_traces
+from ..stores.traces import TRACES_DB
 from .output import Reply, clean, shortened, write_lines
 
 SLOWEST = 20
@@ -30,7 +30,6 @@ _HEADER = (
 _RIGHT = (False, True, False, False, True, False, False, True, True, True, True, False)
 _WIDTHS = (14, 5, 12, 8, 3, 25, 28, 6, 7, 7, 8, 0)
 """Of lines that are printed before the next one is known."""
-_NEAR = 4
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,28 @@ class Wanted:
     failed: bool = False
 
 
-def show(folder: Path, wanted: Wanted, *, slow: bool) -> Reply:
-    """Reply with the calls so far in the order in which they ended, or the slowest first."""
+def show(folder: Path, wanted: Wanted, *, slow: bool, as_json: bool) -> Reply:
+    """Reply with the calls so far in the order in which they ended, or the slowest first.
+
+    The texts of calls are most of a trace store: they are read for `as_json` alone.
+    """
     reader = _opened(folder)
     try:
-        calls = reader.calls(**_filter(reader, wanted))
+        conditions = _conditions(reader, wanted)
+        conditions["until"] = reader.newest()  # lines and sums are of the same calls
+        sums = reader.sums(**conditions)
+        slowest = SLOWEST if slow else None
+        calls = reader.calls(texts=as_json, slowest=slowest, **conditions)
     finally:
         reader.close()
-    shown = sorted(calls, key=lambda call: -call.seconds)[:SLOWEST] if slow else calls
-    document = {"calls": [asdict(call) for call in shown], "matching": len(calls)}
+    if as_json:
+        document = {"calls": [asdict(call) for call in calls], "matching": sums.calls}
+        return Reply(document, "")
     if not calls:
-        return Reply(document, "no call matches")
-    lines = aligned([_HEADER, *map(_cells, shown)], _RIGHT)
-    return Reply(document, "\n".join([*lines, "", _sum(calls, len(shown))]))
+        every = wanted == Wanted()
+        return Reply(None, "no call was made so far" if every else "no call matches")
+    lines = aligned([_HEADER, *map(_cells, calls)], _RIGHT)
+    return Reply(None, "\n".join([*lines, "", _total(sums, len(calls))]))
 
 
 def follow(folder: Path, wanted: Wanted, *, as_json: bool) -> Reply:
@@ -64,11 +72,11 @@ def follow(folder: Path, wanted: Wanted, *, as_json: bool) -> Reply:
     """
     reader = _opened(folder, wait=True)
     try:
-        conditions = _filter(reader, wanted)
+        conditions = _conditions(reader, wanted)
     except BaseException:
         reader.close()
         raise
-    calls = _as_they_come(folder, reader, conditions)
+    calls = _as_they_come(folder, reader, conditions, texts=as_json)
     lines = (dumps(asdict(call)) for call in calls) if as_json else _in_columns(calls)
 
     def printed() -> Reply:
@@ -78,16 +86,18 @@ def follow(folder: Path, wanted: Wanted, *, as_json: bool) -> Reply:
     return Reply(None, "", then=printed)
 
 
-def _as_they_come(folder: Path, reader: TraceReader, conditions: dict[str, Any]) -> Iterator[Call]:
+def _as_they_come(
+    folder: Path, reader: TraceReader, conditions: CallsWanted, *, texts: bool
+) -> Iterator[Call]:
     try:
         seen = max(0, reader.newest() - LAST)
         while True:
             # The last events are written after `run.json`, before the folder is given back.
             ends = not (read_run(folder).get("status") == "running" or is_locked(folder))
-            found = reader.numbered_calls(after=seen, **conditions)
-            for _, call in found:
-                yield call
-            seen = found[-1][0] if found else seen
+            newest = reader.newest()
+            conditions["after"], conditions["until"] = seen, newest
+            yield from reader.calls(texts=texts, **conditions)
+            seen = newest
             if ends:
                 return
             time.sleep(FOLLOW_SECONDS)
@@ -118,7 +128,7 @@ def _opened(folder: Path, *, wait: bool = False) -> TraceReader:
     return reader
 
 
-def _filter(reader: TraceReader, wanted: Wanted) -> dict[str, Any]:
+def _conditions(reader: TraceReader, wanted: Wanted) -> CallsWanted:
     sample = None if wanted.sample is None else _sample(reader, wanted.sample)
     return {"sample_id": sample, "agent": wanted.agent, "failed": wanted.failed}
 
@@ -129,19 +139,20 @@ def _sample(reader: TraceReader, text: str) -> str:
     Raises:
         UsageError: none or several begin so; the message names some.
     """
+    if not text.strip():
+        raise UsageError(
+            f"--sample {text!r}: an id is missing; without --sample all calls are shown"
+        )
     known = reader.sample_ids()
-    prefix = text.strip().lower()
-    found = [name for name in known if name.startswith(prefix)]
-    if prefix in found:
-        return prefix
+    found = beginning(text, known)
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(found[:_NEAR]) + (" and more" if len(found) > _NEAR else "")
-        raise UsageError(f"--sample {text!r}: several samples begin so: {some}; give more digits")
-    cut = {name[: max(len(prefix), 1)]: name for name in reversed(known)}
-    near = [cut[start] for start in get_close_matches(prefix, cut, _NEAR, cutoff=0.5)]
-    hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UsageError(
+            f"--sample {text!r}: several samples begin so: {some(found)}; give more digits"
+        )
+    like = near(text, known)
+    hint = f"; near it: {some(like)}" if like else ": only flagged ones are refined"
     raise UsageError(f"--sample {text!r}: no call was made for a sample that begins so{hint}")
 
 
@@ -174,18 +185,18 @@ def _line(cells: Sequence[str]) -> str:
     return "  ".join(c.rjust(width) if right else c.ljust(width) for c, width, right in columns)
 
 
-def _sum(calls: Sequence[Call], shown: int) -> str:
+def _total(sums: Sums, shown: int) -> str:
     """Say how many calls there are and what they took; what is not known is not added as 0."""
-    failed = sum(call.status == "failed" for call in calls)
-    tokens = sum((call.prompt_tokens or 0) + (call.completion_tokens or 0) for call in calls)
-    unsaid = sum(None in {call.prompt_tokens, call.completion_tokens} for call in calls)
-    unpriced = sum(call.usd is None for call in calls)
+    which = "all" if sums.replayed == sums.calls else f"{sums.replayed:,}"
+    replayed = f" ({which} replayed)" if sums.replayed else ""
+    unmeasured = f" and {several(sums.unmeasured, 'call')} unmeasured" if sums.unmeasured else ""
+    unpriced = f" and {several(sums.unpriced, 'call')} unpriced" if sums.unpriced else ""
     said = [
-        several(len(calls), "call") if shown == len(calls) else f"{shown} of {len(calls):,} calls",
-        f"{failed:,} failed",
-        several(tokens, "token") + (f" and {several(unsaid, 'call')} unmeasured" if unsaid else ""),
-        f"{sum(call.usd or 0.0 for call in calls):.4f} USD"
-        + (f" and {several(unpriced, 'call')} unpriced" if unpriced else ""),
-        f"{duration(sum(call.seconds for call in calls))} of waiting",
+        (several(sums.calls, "call") if shown == sums.calls else f"{shown} of {sums.calls:,} calls")
+        + replayed,
+        f"{sums.failed:,} failed",
+        several(sums.tokens, "token") + unmeasured,
+        f"{sums.usd:.4f} USD{unpriced}",
+        f"{duration(sums.seconds)} of waiting",
     ]
     return ", ".join(said)

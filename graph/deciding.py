@@ -4,7 +4,6 @@ Whoever decides owns the run folder meanwhile, as a run would. A word is durable
 `resume` then finds it. Nothing here needs LangGraph or a model.
 """
 
-import difflib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from ..checks.decontamination import EvaluationIndex
 from ..checks.suite import cheap_checks
 from ..core.config import RunConfig
 from ..core.errors import DataError, MiddoError, UsageError
+from ..core.prefixes import beginning, near, some
 from ..core.records import Axis, Proposal, Sample, Verdict, message_from
 from ..formats.configuration import load_config
 from ..formats.decisions import Decided
@@ -31,9 +31,6 @@ from ..stores.reviews import Decision, Reviews, Tally, Word, review_fact
 from ..stores.runs import read_run, write_run
 from ..stores.samples import Version
 from ..stores.tables import read_signals
-
-NEAR = 3
-"""Ids that an error suggests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +192,16 @@ class Review:
         )
 
     def _resolved(self, text: str, place: str) -> str:
-        if text in self._outcomes:
-            return text
-        found = [name for name in self._outcomes if name.startswith(text)]
+        found = beginning(text, self._outcomes)
         if len(found) == 1:
             return found[0]
         if found:
-            near, problem = found[:NEAR], "is the beginning of several samples"
+            problem = f"several samples begin so: {some(found)}; give more digits"
         else:
-            near = difflib.get_close_matches(text, list(self._outcomes), NEAR, 0.5)
-            problem = f"has no proposal under review in round {self.round}"
-        hint = f"; near: {', '.join(near)}" if near else ""
-        raise DataError(f"{place}: {text!r} {problem}{hint}; `middo review RUN --json` lists them")
+            like = near(text, self._outcomes)
+            hint = f"; near it: {some(like)}" if like else ""
+            problem = f"no proposal under review in round {self.round} begins so{hint}"
+        raise DataError(f"{place}: {text!r}: {problem}; `middo review RUN --json` lists them")
 
     # --- what the checks are held against; read once, when the first edit needs it ---
 

@@ -72,4 +72,6 @@ def _now(sample_id: str, line: Line, document: Mapping[str, Any]) -> list[str]:
         return [f"{where}, which does not hold it"]
     if held != first:
         return [f"{where} and holds the rewritten {held}"]
+    if any(name != first for name in line.at.values()):
+        where += ", which came before that,"
     return [f"{where} and holds it as it was {'added' if line.beside else 'imported'}"]

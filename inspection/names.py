@@ -2,12 +2,11 @@
 
 import json
 import re
-from difflib import get_close_matches
 
 from ..core.errors import UsageError
+from ..core.prefixes import NEAR, beginning, near, some
 from .record import Record
 
-SHOWN = 4
 LONGEST = 400
 """Characters: a place may be a long file name."""
 MOST_COMPARED = 20_000
@@ -32,24 +31,22 @@ def resolve(record: Record, text: str) -> str:
     if not wanted:
         raise UsageError("a sample id is missing; `middo view` lists them")
     if len(wanted) > LONGEST:
-        raise UsageError(f"{wanted[: SHOWN * 4]!r}...: no id is that long; `middo view` lists them")
+        raise UsageError(f"{wanted[:16]!r}...: no id is that long; `middo view` lists them")
     if _PLACE.fullmatch(text.strip()) and text.strip().isprintable():
         return _from_place(record, text.strip())
-    found = record.index.starting(wanted, SHOWN + 1) if _HEX.fullmatch(wanted) else []
-    if wanted in found:
-        return wanted
+    known = record.index.starting(wanted, NEAR + 1) if _HEX.fullmatch(wanted) else []
+    found = beginning(wanted, known)
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(found[:SHOWN]) + (" and more" if len(found) > SHOWN else "")
-        raise UsageError(f"{text!r}: more than one sample begins so: {some}; give more digits")
+        raise UsageError(f"{text!r}: several samples begin so: {some(found)}; give more digits")
     held = record.holdout()
     if held is not None and _HEX.fullmatch(wanted):
         apart = [name for name in held.ids() if name.startswith(wanted)]
         if apart:
             raise UsageError(f"{apart[0]}: {_HELD_OUT}")
-    near = get_close_matches(wanted, _candidates(record, wanted), SHOWN, cutoff=0.6)
-    hint = f"; near it: {', '.join(near)}" if near else "; `middo view` lists the samples"
+    like = near(wanted, _candidates(record, wanted))
+    hint = f"; near it: {some(like)}" if like else "; `middo view` lists the samples"
     raise UsageError(f"{text!r}: no sample of {record.name} has this id{hint}")
 
 

@@ -60,7 +60,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN_JSON
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{folder}: no run folder (it has no {RUN_JSON}); see `middo list`") from (
             error
         )

@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from ..core.errors import MiddoError
 from ..core.trace import Call, Judged, NodeBegan, NodeEnded, Settled
@@ -17,6 +18,59 @@ AT_ONCE = 500
 _TEXTS = frozenset({"sample_id", "axes", "agent", "model", "prompt", "error"})
 _MESSAGES = "call_id, role, text FROM call_messages JOIN texts ON hash = text_hash"
 _ANSWERS = "call_id, text FROM call_answers JOIN texts ON hash = text_hash"
+_VALUES = "SELECT id, text FROM calls JOIN texts ON hash = value_hash"
+_SUMS = (
+    "count(*), count(*) FILTER (WHERE source = 'replayed'),"
+    " count(*) FILTER (WHERE status = 'failed'),"
+    " coalesce(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)), 0),"
+    " count(*) FILTER (WHERE prompt_tokens IS NULL OR completion_tokens IS NULL),"
+    " coalesce(sum(usd), 0.0), count(*) FILTER (WHERE usd IS NULL), coalesce(sum(seconds), 0.0)"
+)
+
+
+class CallsWanted(TypedDict, total=False):
+    """Which calls; what is left out or None excludes none.
+
+    Attributes:
+        round: those of a round.
+        sample_id: those for a sample, by its whole id.
+        agent: those of an agent.
+        failed: where true, those that got no answer.
+        after: those with a larger number; numbers grow in the order in which calls ended.
+        until: those with this number or a smaller one.
+    """
+
+    round: int | None
+    sample_id: str | None
+    agent: str | None
+    failed: bool
+    after: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What calls took together.
+
+    Attributes:
+        calls: how many they are.
+        replayed: of these, those that a recording answered.
+        failed: of these, those that got no answer.
+        tokens: read and written, of those whose tokens are known.
+        unmeasured: of these, those whose tokens are not known, or not all.
+        usd: the price of those that have one.
+        unpriced: of these, those whose price is not known.
+        seconds: wall-clock time.
+    """
+
+    calls: int
+    replayed: int
+    failed: int
+    tokens: int
+    unmeasured: int
+    usd: float
+    unpriced: int
+    seconds: float
 
 
 def open_traces(path: Path) -> "TraceReader | None":
@@ -54,67 +108,35 @@ class TraceReader:
         self._database = database
 
     def calls(
-        self,
-        *,
-        round: int | None = None,
-        sample_id: str | None = None,
-        agent: str | None = None,
-        failed: bool = False,
-        slower_than: float | None = None,
-        after: int = 0,
-        limit: int | None = None,
+        self, *, texts: bool = True, slowest: int | None = None, **wanted: Unpack[CallsWanted]
     ) -> list[Call]:
-        """Return LLM calls in the order in which they ended; arguments as `numbered_calls`."""
-        found = self.numbered_calls(
-            round=round,
-            sample_id=sample_id,
-            agent=agent,
-            failed=failed,
-            slower_than=slower_than,
-            after=after,
-            limit=limit,
-        )
-        return [call for _, call in found]
-
-    def numbered_calls(
-        self,
-        *,
-        round: int | None = None,
-        sample_id: str | None = None,
-        agent: str | None = None,
-        failed: bool = False,
-        slower_than: float | None = None,
-        after: int = 0,
-        limit: int | None = None,
-    ) -> list[tuple[int, Call]]:
-        """Return LLM calls with their numbers, which grow in the order in which they ended.
+        """Return LLM calls in the order in which they ended.
 
         Args:
-            round: only those of a round.
-            sample_id: only those for a sample, by its whole id.
-            agent: only those of an agent.
-            failed: only those that got no answer.
-            slower_than: only those that took more seconds.
-            after: only those with a larger number.
-            limit: at most so many.
+            texts: with messages, raw answers and the parsed answer, which are most of the file;
+                without, they are empty and None.
+            slowest: only so many, the slowest first.
+            wanted: which calls.
         """
-        wanted: list[tuple[str, object]] = [("id > ?", after)]
-        wanted += [("round = ?", round)] if round is not None else []
-        wanted += [("sample_id = ?", sample_id)] if sample_id is not None else []
-        wanted += [("agent = ?", agent)] if agent is not None else []
-        wanted += [("status = ?", "failed")] if failed else []
-        wanted += [("seconds > ?", slower_than)] if slower_than is not None else []
+        where, values = _conditions(wanted)
+        order = "id" if slowest is None else "seconds DESC, id LIMIT ?"
         rows: list[tuple[Any, ...]] = self._database.query(
-            f"SELECT id, {', '.join(CALL_COLUMNS)}, text FROM calls"
-            " LEFT JOIN texts ON hash = value_hash"
-            f" WHERE {' AND '.join(condition for condition, _ in wanted)} ORDER BY id LIMIT ?",
-            *(value for _, value in wanted),
-            -1 if limit is None else limit,
+            f"SELECT id, {', '.join(CALL_COLUMNS)} FROM calls WHERE {where} ORDER BY {order}",
+            *values,
+            *(() if slowest is None else (slowest,)),
         )
+        if not texts:
+            return [_call(row) for row in rows]
         found = []
         for start in range(0, len(rows), AT_ONCE):
             found += self._in_full(rows[start : start + AT_ONCE])
         return found
+
+    def sums(self, **wanted: Unpack[CallsWanted]) -> Sums:
+        """Return what calls took together."""
+        where, values = _conditions(wanted)
+        (row,) = self._database.query(f"SELECT {_SUMS} FROM calls WHERE {where}", *values)
+        return Sums(*row)  # type: ignore[arg-type]  # the columns of _SUMS are its fields
 
     def newest(self) -> int:
         """Return the number of the last call; 0 where there is none."""
@@ -179,8 +201,8 @@ class TraceReader:
         """Close the file."""
         self._database.close()
 
-    def _in_full(self, rows: list[tuple[Any, ...]]) -> list[tuple[int, Call]]:
-        """Return calls from rows of `calls` with the text of their value, all texts read in one."""
+    def _in_full(self, rows: list[tuple[Any, ...]]) -> list[Call]:
+        """Return calls from rows of `calls`, the texts of all of them read together."""
         numbers = ", ".join(str(int(row[0])) for row in rows)
         messages: dict[int, list[list[str]]] = {row[0]: [] for row in rows}
         answers: dict[int, list[str]] = {row[0]: [] for row in rows}
@@ -191,17 +213,34 @@ class TraceReader:
         answered: list[tuple[Any, ...]] = self._database.query(f"SELECT {_ANSWERS} {within}")
         for number, text in answered:
             answers[number].append(text_from(text))
-        calls = []
-        for number, *values, value in rows:
-            fields = dict(zip(CALL_COLUMNS, values, strict=True))
-            del fields["value_hash"]
-            for name in _TEXTS:
-                fields[name] = None if fields[name] is None else text_from(fields[name])
-            call = Call(
-                **fields,
-                messages=messages[number],
-                raw=answers[number],
-                value=None if value is None else json.loads(text_from(value)),
-            )
-            calls.append((number, call))
-        return calls
+        parsed: list[tuple[Any, ...]] = self._database.query(f"{_VALUES} WHERE id IN ({numbers})")
+        values = {number: json.loads(text_from(text)) for number, text in parsed}
+        return [_call(row, messages[row[0]], answers[row[0]], values.get(row[0])) for row in rows]
+
+
+def _conditions(wanted: CallsWanted) -> tuple[str, list[object]]:
+    """Return what stands behind WHERE, and its values."""
+    asked: list[tuple[str, object]] = [
+        ("round = ?", wanted.get("round")),
+        ("sample_id = ?", wanted.get("sample_id")),
+        ("agent = ?", wanted.get("agent")),
+        ("status = ?", "failed" if wanted.get("failed") else None),
+        ("id > ?", wanted.get("after")),
+        ("id <= ?", wanted.get("until")),
+    ]
+    given = [(condition, value) for condition, value in asked if value is not None]
+    return " AND ".join([c for c, _ in given]) or "TRUE", [value for _, value in given]
+
+
+def _call(
+    row: tuple[Any, ...],
+    messages: list[list[str]] | None = None,
+    raw: list[str] | None = None,
+    value: Any = None,
+) -> Call:
+    """Return a call from its number and `CALL_COLUMNS`."""
+    fields = dict(zip(CALL_COLUMNS, row[1:], strict=True))
+    del fields["value_hash"]
+    for name in _TEXTS:
+        fields[name] = None if fields[name] is None else text_from(fields[name])
+    return Call(**fields, messages=messages or [], raw=raw or [], value=value)

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -44,7 +45,10 @@ HOMES = {
 }
 """Third-party package -> the only places that may import it."""
 
-HEAVY = ("torch", "langgraph", "chromadb", "transformers", "starlette", "uvicorn")
+HEAVY = (
+    *("torch", "langgraph", "chromadb", "transformers", "starlette", "uvicorn"),
+    *("opentelemetry", "openinference"),
+)
 
 
 def modules() -> list[Path]:
@@ -113,6 +117,27 @@ def test_a_library_is_imported_only_in_its_home(package: str) -> None:
         and not str(path.relative_to(ROOT)).startswith(HOMES[package])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_architecture_claims_of_libraries_is_what_is_tested() -> None:
+    told = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    claims = re.findall(
+        r"[Oo]nly\s((?:`[\w/.]+`(?:\sand\s)?)+)\s(?:load\s)?(\w+(?:\sand\s\w+)?)[,.]", told
+    )
+    homes = {
+        package: tuple(re.findall(r"`(.+?)`", places))
+        for places, packages in claims
+        for package in packages.split(" and ")
+    }
+    assert {"torch", "chromadb", "langgraph", "starlette", "uvicorn", "opentelemetry"} == set(homes)
+    assert homes == {package: HOMES[package] for package in homes}
+    assert homes.keys() <= set(HEAVY)
+
+
+def test_no_line_of_architecture_is_too_long() -> None:
+    lines = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    assert not [line for line in lines if len(line) > 110 and not line.startswith("|")]
 
 
 def test_core_needs_nothing_but_pydantic() -> None:

@@ -49,6 +49,13 @@ def test_every_command_and_option_is_described(name: str) -> None:
         assert option in entry, f"{option} is not in the synopsis"
 
 
+def test_every_command_is_described_once() -> None:
+    headings = re.findall(r"^## (.+)$", DOC, re.M)
+    used = re.findall(r"^middo ([a-z]+)", SYNOPSIS, re.M)
+    assert sorted(headings) == sorted(set(headings))
+    assert sorted(used) == sorted({name.split()[1] for name in ALL})
+
+
 def test_no_option_is_described_that_is_not_there() -> None:
     known = {"--version", "--json", "--help"}.union(*map(options, ALL.values()))
     assert set(re.findall(r"--[a-z][a-z-]+", DOC)) <= known

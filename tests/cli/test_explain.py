@@ -82,6 +82,7 @@ def test_a_life_is_told_in_full(tmp_path: Path) -> None:
         "        (unchanged)",
         "      Check     similarity refused (cosine 0.4235, allowed 0.4500 to 0.9950):",
         "      Checks    1 of 2 passed",
+        "                empty (none)",
         "      Checks    all 1 passed",
         "      Critic    accepts",
         "      Proof     quality: passed",
@@ -95,6 +96,35 @@ def test_a_life_is_told_in_full(tmp_path: Path) -> None:
         "rewritten for quality in round 0; the export is the data of round 1 and holds the"
         f" rewritten {NEW.id}"
     )
+
+
+def test_checks_that_passed_are_listed_with_what_they_measured(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    folder.dataset(0, [A, B, C], gate="baseline")
+    folder.diagnosis(0, {"quality": {A.id: 0.2}}, [(A.id, Axis.QUALITY, "low")])
+    numbers: list[tuple[str, dict[str, Any], str]] = [
+        ("empty", {"empty": []}, ""),
+        ("echo", {"echo": False}, ""),
+        ("code", {"unchanged": True}, ""),
+        ("history", {"turns": 0}, ""),
+        ("length", {"old": 34, "new": 57, "ratio": 1.6765, "low": 0.2, "high": 5.0}, ""),
+        ("answer_similarity", {"applies": False, "low": 0.45}, ""),
+        ("decontamination", {"overlaps": 2, "inherited": 2}, "overlaps, as the original does"),
+    ]
+    checks = [
+        {"name": name, "passed": True, "numbers": measured, "reason": reason}
+        for name, measured, reason in numbers
+    ]
+    row = proposal(A, NEW, Axis.QUALITY, "rejected", checks=[*checks, CHECKS[1]])
+    folder.outcome(0, A, Axis.QUALITY, "rejected", proposals=[row])
+    text = told(folder, A.id)
+    listed = " ".join(text.partition("Checks ")[2].split())
+    assert listed.startswith(
+        "7 of 8 passed empty (none); echo (no); code (prompt unchanged); history (turns 0); length"
+        " (new 57, old 34, ratio 1.6765, allowed 0.2000 to 5.0000); answer similarity (does not"
+        " apply); decontamination (inherited 2, overlaps 2): overlaps, as the original does"
+    )
+    assert "\x1b[2mempty (none); echo (no)" in told(folder, A.id, colour=True)
 
 
 def test_every_line_fits_80_columns(tmp_path: Path) -> None:

@@ -127,11 +127,14 @@ def test_remarks_on_an_edit_are_printed_and_kept(middo: Command, folder: Path) -
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ({"sample": "zz", "decision": "accept"}, "decisions.jsonl:2: 'zz' has no proposal under"),
-        ({"sample": "cc44", "decision": "accept"}, "'cc44' has no proposal under review in round"),
+        ({"sample": "zz", "decision": "accept"}, "decisions.jsonl:2: 'zz': no proposal under"),
+        (
+            {"sample": "cc44", "decision": "accept"},
+            "'cc44': no proposal under review in round 0 begins so",
+        ),
         (
             {"sample": "a", "decision": "accept"},
-            "'a' is the beginning of several samples; near: aa",
+            "'a': several samples begin so: aa11, ab22; give more digits",
         ),
         ({"sample": "bb33", "decision": "reject"}, "sample bb33 is decided in "),
         ({"sample": "aa11", "decision": "edit", "answer": "The Aare."}, "of aa11 changes nothing"),

@@ -42,8 +42,8 @@ Tokens      12,345 read and 2,345 written in 31 calls; no cost, all models are l
 Time        8 min 12 s: train 2 min 55 s, diagnose 2 min 00 s, evaluate 40 s, prepare 1.2 s
 Export      runs/20261122-100000-ab12cd/export (data, model, README.md)
 Next        `middo export runs/20261122-100000-ab12cd --format messages --to FILE` writes the
-            data in another form; samples, signals and proposals are in
-            runs/20261122-100000-ab12cd/rounds"""
+            data in another form; `middo view runs/20261122-100000-ab12cd` shows rounds, samples
+            and proposals"""
 
 
 def test_the_summary_of_a_finished_run() -> None:

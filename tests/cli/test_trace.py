@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -79,8 +81,8 @@ def test_every_call_is_a_line(middo: Command, folder: Path) -> None:
     assert lines[2].endswith("1 min 15 s       -  failed: no JSON: red words")
     assert blank == ""
     assert total == (
-        "3 calls, 1 failed, 420 tokens and 2 calls unmeasured, 0.0000 USD and 1 call unpriced,"
-        " 1 min 17 s of waiting"
+        "3 calls (1 replayed), 1 failed, 420 tokens and 2 calls unmeasured, 0.0000 USD and"
+        " 1 call unpriced, 1 min 17 s of waiting"
     )
 
 
@@ -115,19 +117,36 @@ def test_slow_names_a_few_of_many(middo: Command, folder: Path) -> None:
     document = middo("trace", folder, "--slow", "--json").document
     assert _keys(document) == [f"k{number}" for number in range(29, 9, -1)]
     assert document["matching"] == 33
-    assert "20 of 33 calls" in middo("trace", folder, "--slow").out
+    assert "20 of 33 calls (1 replayed)" in middo("trace", folder, "--slow").out
+    assert "\n1 call (all replayed)," in middo("trace", folder, "--agent", "critic").out
+
+
+def test_lines_are_printed_without_reading_a_text(middo: Command, folder: Path) -> None:
+    whole = middo("trace", folder).out
+    with closing(sqlite3.connect(folder / "traces.db")) as file:
+        file.execute("DROP VIEW calls_in_full")
+        for table in ("call_messages", "call_answers", "texts"):
+            file.execute(f"DROP TABLE {table}")
+    assert middo("trace", folder).out == whole
+    assert len(middo("trace", folder, "--slow").out.splitlines()) == 6
+    assert len(middo("trace", folder, "--follow").out.splitlines()) == 4
 
 
 def test_what_matches_nothing_says_so(middo: Command, folder: Path) -> None:
     assert middo("trace", folder, "--failed", "--agent", "critic").out == "no call matches\n"
+    with closing(sqlite3.connect(folder / "traces.db")) as file:
+        file.execute("DELETE FROM calls")
+        file.commit()
+    assert middo("trace", folder).out == "no call was made so far\n"
+    assert middo("trace", folder, "--failed").out == "no call matches\n"
 
 
 @pytest.mark.parametrize(
     ("sample", "said"),
     [
         ("5a4f", "no call was made for a sample that begins so; near it: 5a3f00aa"),
-        ("xyz", "no call was made for a sample that begins so"),
-        ("", "several samples begin so: 5a3f00aa, 77bc; give more digits"),
+        ("xyz", "no call was made for a sample that begins so: only flagged ones are refined"),
+        (" ", "an id is missing; without --sample all calls are shown"),
     ],
 )
 def test_a_wrong_sample_is_one_line(middo: Command, folder: Path, sample: str, said: str) -> None:
@@ -144,7 +163,10 @@ def test_what_can_not_be_shown_is_one_line(middo: Command, folder: Path, tmp_pat
     assert middo("trace", folder, "--follow").code == 2
     assert "no run folder" in middo("trace", tmp_path / "none").err
     assert "use one" in middo("trace", folder, "--slow", "--follow").err
-    assert "critc" in middo("trace", folder, "--agent", "critc").err
+    assert middo("trace", folder, "--agent", "critc").err == (
+        "middo: Invalid value for '--agent': 'critc' is not one of 'rewriter', 'critic',"
+        " 'diagnostician'; see `middo trace --help`\n"
+    )
 
 
 def test_follow_ends_with_the_run(middo: Command, folder: Path) -> None:

@@ -290,12 +290,12 @@ def test_a_line_about_the_wrong_sample_names_near_ids(paused: Path) -> None:
     with open_review(paused, "ada") as review:
         first, second, *_ = review.undecided()
         wrong = first[:-1] + ("0" if first[-1] != "0" else "1")
-        with pytest.raises(DataError, match=rf"f:1: '{wrong}' has no proposal .* near: .*{first}"):
+        with pytest.raises(DataError, match=rf"f:1: '{wrong}': no proposal .* near it: .*{first}"):
             planned(review, Decided("f:1", wrong, "accept"))
         twice = [Decided("f:1", first, "accept"), Decided("f:4", first[:9], "reject")]
         with pytest.raises(DataError, match=f"f:4: sample {first} is decided in f:1 already"):
             planned(review, *twice)
-        with pytest.raises(DataError, match="f:2: '' is the beginning of several samples"):
+        with pytest.raises(DataError, match="f:2: '': several samples begin so: "):
             planned(review, Decided("f:2", "", "accept"))
         same = review.proposed(second)[1]
         with pytest.raises(DataError, match="f:3: the edit of .* changes nothing"):

@@ -8,6 +8,7 @@ from middo.core.errors import UsageError
 from middo.core.records import Axis
 from middo.inspection.lives import life
 from middo.inspection.record import Record, open_record
+from middo.stores.runs import write_run
 
 from .folder import Folder, added, numbered, proposal, rewritten, sample
 
@@ -85,6 +86,19 @@ def test_a_line_is_followed_from_any_of_its_ids(record: Record, asked: object) -
     assert found.ending == (
         "rewritten for quality in round 0; rewritten for complexity in round 1;"
         f" the export is the data of round 2 and holds the rewritten {A2.id}"
+    )
+
+
+def test_an_export_from_before_the_rewrites_says_so(record: Record) -> None:
+    document = dict(record.document())
+    document["best_round"] = 0
+    write_run(record.folder, document)
+    assert life(record, A.id).ending == (
+        "rewritten for quality in round 0; rewritten for complexity in round 1; the"
+        " export is the data of round 0, which came before that, and holds it as it was imported"
+    )
+    assert life(record, NEW.id).ending.endswith(
+        "; the export is the data of round 0, which does not hold it"
     )
 
 

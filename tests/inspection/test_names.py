@@ -39,14 +39,14 @@ def test_a_whole_id_is_itself_beside_its_copies(tmp_path: Path) -> None:
     with open_record(folder.path) as record:
         assert resolve(record, one.id) == one.id
         assert resolve(record, f"{one.id}-2") == f"{one.id}-2"
-        with pytest.raises(UsageError, match="more than one"):
+        with pytest.raises(UsageError, match="several samples"):
             resolve(record, one.id[:8])
 
 
 def test_several_are_named(record: Record) -> None:
     first = next(d for d in "0123456789abcdef" if sum(n.startswith(d) for n in IDS) > 1)
     some = [name for name in IDS if name.startswith(first)]
-    with pytest.raises(UsageError, match=f"more than one sample begins so: {some[0]}, {some[1]}"):
+    with pytest.raises(UsageError, match=f"several samples begin so: {some[0]}, {some[1]}"):
         resolve(record, first)
 
 

@@ -59,6 +59,13 @@ def test_a_folder_that_is_no_run_ends_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"rows\.jsonl: no run folder"):
+        read_run(file)
+
+
 def test_runs_are_listed_in_order_of_name(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         (tmp_path / name).mkdir()

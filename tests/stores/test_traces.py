@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from middo.core.redaction import REDACTED
 from middo.core.trace import Call, Judged, NodeBegan, NodeEnded, Settled
 from middo.stores import traces
 from middo.stores.database import read_database
+from middo.stores.trace_reader import Sums
 from middo.stores.trace_schema import TRACE_MIGRATIONS
 from middo.stores.traces import TraceReader, TraceStore, open_traces
 
@@ -243,11 +244,45 @@ def test_calls_are_found_by_what_they_are(
     assert keys(agent="critic") == ["k1"]
     assert keys(sample_id="77") == ["k2"]
     assert keys(failed=True) == ["k2"]
-    assert keys(slower_than=1.25) == ["k1"]
-    assert keys(agent="rewriter", round=0, limit=1) == ["k0"]
-    numbers = [number for number, _ in reader.numbered_calls()]
-    assert keys(after=numbers[1]) == ["k2", "k3"]
+    assert keys(agent="rewriter", round=0) == ["k0", "k2"]
+    assert keys(slowest=2) == ["k1", "k0"]
+    assert keys(slowest=9, agent="rewriter") == ["k0", "k2", "k3"]
+    last = reader.newest()
+    assert keys(after=last) == keys(until=0) == []
+    store(replace(CALL, key="k4"))
+    store.flush()
+    assert keys(after=last) == ["k4"]
+    assert keys(after=1, until=last) == ["k1", "k2", "k3"]
     assert keys(sample_id="7") == []
+
+
+def test_calls_can_be_read_without_their_texts(
+    store: TraceStore, read: Callable[[], TraceReader], tmp_path: Path
+) -> None:
+    store(CALL)
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "traces.db")) as file:
+        for table in ("call_messages", "call_answers", "texts"):
+            file.execute(f"DELETE FROM {table}")
+        file.commit()
+    assert read().calls(texts=False) == [replace(CALL, messages=[], raw=[], value=None)]
+
+
+def test_sums_are_made_of_the_calls_that_match(
+    store: TraceStore, read: Callable[[], TraceReader]
+) -> None:
+    calls = [
+        replace(CALL, source="replayed"),
+        replace(CALL, key="k1", agent="critic", usd=0.5, completion_tokens=7, seconds=2.0),
+        replace(CALL, key="k2", agent="critic", status="failed", usd=None, prompt_tokens=None),
+    ]
+    for call in calls:
+        store(call)
+    store.flush()
+    reader = read()
+    assert reader.sums(agent="critic") == Sums(2, 0, 1, 210 + 7, 1, 0.5, 1, 3.25)
+    assert reader.sums() == Sums(3, 1, 1, 2 * 210 + 7, 2, 0.5, 1, 4.5)
+    assert reader.sums(round=7) == Sums(0, 0, 0, 0, 0, 0.0, 0, 0.0)
 
 
 def test_what_the_gates_said_is_found_by_round_and_sample(

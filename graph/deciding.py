@@ -7,7 +7,7 @@ Whoever decides owns the run folder meanwhile, as a run would. A word is durable
 import difflib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,13 +38,14 @@ NEAR = 3
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One decision on one proposal; an edit has both texts in full."""
+    """One decision on one proposal; an edit has both texts in full, `place` is file and line."""
 
     sample_id: str
     decision: Decision
     reason: str = ""
     prompt: str | None = None
     answer: str | None = None
+    place: str = ""
 
 
 @contextmanager
@@ -80,6 +81,17 @@ def _nothing_open(folder: Path, document: dict[str, Any]) -> UsageError:
     )
 
 
+def repeated(verdicts: Iterable[Verdict]) -> str | None:
+    """Return the evaluation text that an edit repeats, in short; None where it may be kept.
+
+    Nobody's word lets that in: what a run measures itself by is never trained on.
+    """
+    for verdict in verdicts:
+        if verdict.name == "decontamination" and not verdict.passed:
+            return str(verdict.numbers["first"])
+    return None
+
+
 class Review:
     """The open review of one round."""
 
@@ -111,7 +123,11 @@ class Review:
         return self._reviews.words(self.round)
 
     def decide(self, said: Sequence[Said]) -> list[Word]:
-        """Write decisions; all of them are durable on return, or none is there."""
+        """Write decisions; all of them are durable on return, or none is there.
+
+        Raises:
+            DataError: an edit repeats evaluation data.
+        """
         words = [self._word(one) for one in said]
         self._reviews.add(words)
         plain = self.tally.as_dict(open=True)
@@ -174,12 +190,18 @@ class Review:
         )
         if edited == (prompt, answer):
             raise DataError(f'{line.place}: the edit of {name} changes nothing; say "accept"')
-        return Said(name, "edit", line.reason, *edited)
+        return Said(name, "edit", line.reason, *edited, line.place)
 
     def _word(self, one: Said) -> Word:
         checks: list[dict[str, Any]] = []
         if one.decision == "edit":
             verdicts = self.remarks(one.sample_id, one.prompt or "", one.answer or "")
+            if (held := repeated(verdicts)) is not None:
+                raise DataError(
+                    f"{one.place}{': ' if one.place else ''}the edit of {one.sample_id} repeats"
+                    f" evaluation data, which is never trained on: {held!r}; write something of"
+                    " your own"
+                )
             checks = [verdict.as_dict() for verdict in verdicts]
         return Word(
             round=self.round,

@@ -15,6 +15,7 @@ from middo.stores.index_tables import SCHEMA
 from middo.stores.indexing import index_writer
 from middo.stores.samples import Version, write_version
 from middo.stores.tables import Vectors, write_embeddings, write_signals
+from tests.stores.rights import without_rights
 
 FIT = partial(fit_projection, seed=7)
 
@@ -256,3 +257,36 @@ def test_what_is_no_index_is_none_to_read_and_one_line_to_write(tmp_path: Path) 
     assert open_index(path) is None
     with pytest.raises(MiddoError, match="can't be written"), index_writer(path):
         pass
+
+
+def test_a_reader_leaves_nothing_beside_the_index(tmp_path: Path) -> None:
+    with index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    index = opened(tmp_path / INDEX_DB)
+    assert len(index.ids()) == len(TEXTS)
+    index.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["0", INDEX_DB]
+
+
+def test_an_index_in_a_folder_that_cannot_be_written_is_read(foreign: Path, tmp_path: Path) -> None:
+    with index_writer(foreign / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    foreign.chmod(0o555)
+    with without_rights():
+        index = opened(foreign / INDEX_DB)
+        assert len(index.ids()) == len(TEXTS)
+        index.close()
+    assert [path.name for path in foreign.iterdir()] == [INDEX_DB]
+
+
+def test_a_damaged_index_ends_in_one_line(tmp_path: Path) -> None:
+    with index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    connection = sqlite3.connect(tmp_path / INDEX_DB)
+    connection.execute("DROP TABLE samples")
+    connection.commit()
+    connection.close()
+    index = opened(tmp_path / INDEX_DB)
+    with pytest.raises(MiddoError, match=r"index\.db: can't be read \(no such table: "):
+        index.ids()
+    index.close()

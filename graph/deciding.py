@@ -23,7 +23,7 @@ from ..core.records import Axis, Proposal, Sample, Verdict, message_from
 from ..formats.configuration import load_config
 from ..formats.decisions import Decided
 from ..prompts.loader import examples
-from ..stores.database import Database, open_database
+from ..stores.database import Database, open_database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.lock import run_lock
@@ -60,18 +60,26 @@ def open_review(folder: Path, reviewer: str) -> Iterator["Review"]:
         UsageError: no run folder, or nothing in it is open for review.
         RunLocked: a run, or another reviewer, is at work in it.
     """
-    document = read_run(folder)
-    if not (folder / "ledger.db").is_file():
+    document, path = read_run(folder), folder / "ledger.db"
+    if not path.is_file() or _waiting(path) is None:
         raise _nothing_open(folder, document)
     with run_lock(folder):
-        database = open_database(folder / "ledger.db")
+        if (number := _waiting(path)) is None:
+            raise _nothing_open(folder, document)
+        database = open_database(path)
         try:
-            number = Reviews(database).open_round()
-            if number is None:
-                raise _nothing_open(folder, document)
             yield Review(folder, database, number, reviewer)
         finally:
             database.close()
+
+
+def _waiting(path: Path) -> int | None:
+    """Return the round whose review is open; the ledger of an older version stays as it is."""
+    database = read_database(path)
+    try:
+        return Reviews(database).open_round()
+    finally:
+        database.close()
 
 
 def _nothing_open(folder: Path, document: dict[str, Any]) -> UsageError:

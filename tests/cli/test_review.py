@@ -18,7 +18,8 @@ from middo.cli import review
 from middo.cli.runs import overview
 from middo.cli.summary import status_text, summary_text
 from middo.core.errors import UsageError
-from middo.stores.database import read_database
+from middo.stores.database import MIGRATIONS, open_database, read_database
+from middo.stores.facts import Facts
 from middo.stores.lock import run_lock
 from middo.stores.reviews import Reviews, Word
 from middo.stores.runs import read_run, write_run
@@ -82,6 +83,20 @@ def test_a_run_that_is_not_under_review_has_nothing_to_list(middo: Command, tmp_
     assert "nothing waits for review: the run is finished;" in ran.err
     assert not (tmp_path / "ledger.db").exists()
     assert middo("review", tmp_path / "none").code == 2
+
+
+def test_the_ledger_of_an_older_version_is_not_touched(middo: Command, tmp_path: Path) -> None:
+    write_run(tmp_path, {"run": "r", "status": "finished", "rounds": []})
+    ledger = tmp_path / "ledger.db"
+    database = open_database(ledger, MIGRATIONS[:5])
+    Facts(database).put("rounds_seen", 2)
+    database.close()
+    before = ledger.read_bytes()
+    ran = middo("review", tmp_path, "--from", decisions(tmp_path, {"all": "accept"}))
+    assert ran.code == 2
+    assert "nothing waits for review: the run is finished;" in ran.err
+    assert ledger.read_bytes() == before
+    assert not list(tmp_path.glob("ledger.db-*"))
 
 
 # --- files ---

@@ -85,6 +85,7 @@ class Outcome:
     """What became of one flagged sample in one round.
 
     `proposals` holds a dict per attempt, as rows of `proposals.parquet`; an accepted one is last.
+    Where the critic had checks done again, `excused` holds what they said before.
     """
 
     round: int

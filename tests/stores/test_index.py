@@ -238,6 +238,29 @@ def test_embeddings_out_of_order_are_refused(tmp_path: Path) -> None:
         w.add_diagnosis(0, 0, tmp_path / "0", FIT)
 
 
+def test_signals_of_a_sample_in_no_data_set_are_refused(tmp_path: Path) -> None:
+    ids, _ = diagnosed(tmp_path)
+    write_signals(
+        tmp_path / "0" / "signals.parquet",
+        {"id": sorted([*ids, "f" * 16]), "source": [""] * (len(ids) + 1)},
+    )
+    problem = "'ffffffffffffffff' is in no data set of the run"
+    with pytest.raises(DataError, match=problem), index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_diagnosis(0, 0, tmp_path / "0", FIT)
+
+
+def test_a_flagged_sample_that_stands_twice_in_signals_is_refused(tmp_path: Path) -> None:
+    ids, _ = diagnosed(tmp_path)
+    doubled = [ids[0], *ids]
+    flags = [["quality"]] * 2 + [[]] * (len(ids) - 1)
+    write_signals(
+        tmp_path / "0" / "signals.parquet",
+        {"id": doubled, "source": [""] * len(doubled), "flags": flags},
+    )
+    with pytest.raises(MiddoError, match="UNIQUE"), index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_diagnosis(0, 0, tmp_path / "0", FIT)
+
+
 def test_an_index_of_another_schema_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / INDEX_DB
     connection = sqlite3.connect(path)

@@ -34,13 +34,14 @@ def retrace(deps: Deps) -> None:
                     taker.flush()
             taker.flush()
             if untold:
-                deps.report(
-                    Note(
-                        f"verdicts of {len(untold):,} samples are missing from the traces, the first"
-                        f" {untold[0]}: the ledger has them in another version's form; the run goes"
-                        " on"
-                    )
-                )
+                deps.report(Note(_left_out(untold)))
+
+
+def _left_out(names: list[str]) -> str:
+    return (
+        f"verdicts of {len(names):,} samples are missing from the traces, the first {names[0]}: the"
+        " ledger has them in another version's form; the run goes on"
+    )
 
 
 def _missing(

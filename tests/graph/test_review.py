@@ -17,6 +17,7 @@ from middo import resume, run
 from middo.core.errors import DataError, Interrupted, RunLocked, UsageError
 from middo.core.progress import Event, Started
 from middo.core.records import Axis
+from middo.core.trace import NodeEnded
 from middo.formats.configuration import load_config
 from middo.formats.decisions import Decided
 from middo.graph.deciding import Review, Said, open_review, repeated
@@ -30,6 +31,7 @@ from middo.stores.lock import run_lock
 from middo.stores.reviews import Reviews
 from middo.stores.runs import read_run
 from middo.stores.samples import Version
+from middo.stores.trace_reader import open_traces
 from tests.graph.folder import opened
 from tests.loop import config, write_rows
 
@@ -206,6 +208,16 @@ def test_an_edit_into_a_row_of_the_hold_out_is_refused(paused: Path) -> None:
         edit = Said(names[0], "edit", "", held.prompt, held.answer)
         decide(paused, Said(names[1], "accept"), edit)
     assert asked(paused) == names
+
+
+def test_the_trace_of_a_pause_says_how_many_wait(paused: Path) -> None:
+    traces = open_traces(paused / "traces.db")
+    assert traces is not None
+    *_, last = traces.nodes()
+    traces.close()
+    assert isinstance(last, NodeEnded)
+    assert (last.node, last.status) == ("review", "stopped")
+    assert last.summary == f"waits for a person: {len(asked(paused))} proposals"
 
 
 def die_in_review(folder: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.errors import GraphInterrupt
+from langgraph.types import Interrupt
 
 from middo import run
 from middo.core.errors import BudgetReached, DataError, Interrupted
@@ -189,6 +191,16 @@ def _hearing(deps: Deps) -> Heard:
         (BudgetReached("budget.max_tokens=1 is reached"), "stopped", "budget.max_tokens=1 is reac"),
         (Interrupted("stopped after 3"), "stopped", "stopped after 3"),
         (asyncio.CancelledError(), "stopped", "CancelledError"),
+        (
+            GraphInterrupt([Interrupt({"undecided": 3})]),
+            "stopped",
+            "waits for a person: 3 proposals",
+        ),
+        (
+            GraphInterrupt([Interrupt({"undecided": 1})]),
+            "stopped",
+            "waits for a person: 1 proposal",
+        ),
         (DataError("rows.jsonl: no such file\nand more"), "failed", "rows.jsonl: no such file"),
     ],
 )

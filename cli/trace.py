@@ -14,7 +14,8 @@ from ..core.trace import Call
 from ..inspection.figures import DASH, aligned, count, duration, several
 from ..stores.lock import is_locked
 from ..stores.runs import read_run
-from ..stores.traces import TRACES_DB, TraceReader, open_traces
+from ..stores.trace_reader import TraceReader, open_traces
+from ..stores.trace_schema import TRACES_DB
 from .output import Reply, clean, shortened, write_lines
 
 SLOWEST = 20

@@ -12,10 +12,12 @@ from typing import Any
 from ..agents.critic import Critique, decide
 from ..core.progress import Note
 from ..core.trace import GateNode, Judged, Settled, TraceEvent
+from ..stores.calls import call_of
 from ..stores.ledger import Ledger, Outcome
-from ..stores.traces import TRACES_DB, TraceStore, known_in
+from ..stores.trace_reader import known_in
+from ..stores.trace_schema import TRACES_DB
+from ..stores.traces import TraceStore
 from .deps import Deps
-from .tracing import call_of
 
 AT_ONCE = 500
 

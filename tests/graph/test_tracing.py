@@ -18,11 +18,12 @@ from middo.core.trace import NodeBegan, NodeEnded, TraceEvent
 from middo.graph.deps import Deps
 from middo.graph.nodes import Nodes
 from middo.graph.retracing import retrace
-from middo.graph.tracing import call_of, told
+from middo.graph.tracing import told
+from middo.stores.calls import call_of
 from middo.stores.database import open_database, read_database
 from middo.stores.ledger import Ledger
+from middo.stores.trace_reader import TraceReader, open_traces
 from middo.stores.trace_schema import TRACE_MIGRATIONS
-from middo.stores.traces import TraceReader, open_traces
 from tests.graph.folder import opened
 from tests.loop import config
 

@@ -181,8 +181,8 @@ def open_database(
 def read_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
     """Open a run's database read-only, also where its folder can't be written.
 
-    A reader that outlives the last writer does what that would have done on closing: it moves the
-    log's rows into the file and removes the log.
+    One that was opened while the log was empty, and outlives the last writer, does what that would
+    have done on closing: it moves the log's rows into the file and removes the log.
 
     Raises:
         MiddoError: the file does not exist, is no database, or was written by a newer version.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.errors import MiddoError
+from .lock import is_locked
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -181,8 +182,8 @@ def open_database(
 def read_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
     """Open a run's database read-only, also where its folder can't be written.
 
-    One that was opened while the log was empty, and outlives the last writer, does what that would
-    have done on closing: it moves the log's rows into the file and removes the log.
+    A reader that outlives a living run does what that would have done on closing: it moves the
+    log's rows into the file and removes the log.
 
     Raises:
         MiddoError: the file does not exist, is no database, or was written by a newer version.
@@ -202,7 +203,7 @@ def readable(name: object) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+    except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
         raise MiddoError(
@@ -215,7 +216,7 @@ def reading(path: Path) -> str:
 
     SQLite reads a WAL file through a log and an index beside it, which it makes where they are
     missing, and which only a connection that might write removes again. One of those also moves the
-    rows of a log into the file, so that what a killed run left in one is read without it.
+    rows of a log into the file, so that the log of a killed run is read without it.
     Where nothing can be made, the file must be taken as one that nobody writes; what still lies in
     a log would then be missing without a word.
 
@@ -227,7 +228,7 @@ def reading(path: Path) -> str:
     log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
     logged = log.exists() and log.stat().st_size > 0
     if os.access(path.parent, os.W_OK):
-        return address + ("ro" if logged else "rw")
+        return address + ("ro" if logged and not is_locked(path.parent) else "rw")
     address += "ro"
     if index.exists():
         return address

@@ -10,6 +10,7 @@ import pytest
 from middo.core.errors import MiddoError
 from middo.stores.database import MIGRATIONS, Database, open_database, read_database
 from middo.stores.facts import Facts
+from middo.stores.lock import run_lock
 
 
 def _tables(path: Path) -> dict[str, str]:
@@ -171,6 +172,23 @@ def test_a_reader_beside_a_writer_sees_its_rows_and_cleans_up_when_it_is_the_las
     assert Facts(reader).get("a") == 1
     reader.close()
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
+    again = read_database(path)
+    assert Facts(again).get("a") == 1
+    again.close()
+
+
+def test_a_reader_of_a_living_run_cleans_up_when_it_is_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with run_lock(tmp_path):
+        writer = open_database(path)
+        Facts(writer).put("a", 1)
+        assert path.with_name("ledger.db-wal").stat().st_size
+        reader = read_database(path)
+        assert Facts(reader).get("a") == 1
+        writer.close()
+    assert Facts(reader).get("a") == 1
+    reader.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["ledger.db", "run.lock"]
     again = read_database(path)
     assert Facts(again).get("a") == 1
     again.close()

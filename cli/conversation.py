@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..core.errors import UsageError
-from ..graph.deciding import Review, Said
+from ..graph.deciding import Review, Said, repeated
 from ..inspection.figures import several
 from ..inspection.reviews import Waiting
 from .output import labelled
@@ -115,21 +115,27 @@ class Conversation:
                 return False
             show_edit(self._console, proposed, text)
             self._console.print()
-            self._show_remarks(one, text)
-            match self._key("k keep this edit   e edit again   any other: give it up"):
-                case "k":
+            may_stay = self._show_remarks(one, text)
+            keep = "k keep this edit   " if may_stay else ""
+            match self._key(f"{keep}e edit again   any other: give it up"):
+                case "k" if may_stay:
                     why = self._person.line("why (Enter for no reason): ")
                     return bool(self._say(Said(one.sample_id, "edit", why, *text)))
                 case "e":
                     continue
             return False
 
-    def _show_remarks(self, one: Waiting, text: tuple[str, str]) -> None:
+    def _show_remarks(self, one: Waiting, text: tuple[str, str]) -> bool:
+        """Show what the checks say of an edit; returns whether it may be kept."""
         refused = [v for v in self._review.remarks(one.sample_id, *text) if not v.passed]
         if not refused:
             self._console.print(Text("The checks have no objection."))
         for verdict in refused:
             line = f"{verdict.name}: {verdict.reason}"
             self._console.print(Text("\n".join(labelled("Remark", line, COLUMN))))
+        if repeated(refused) is not None:
+            self._console.print(Text("What repeats evaluation data can't be kept."))
+            return False
         if refused:
             self._console.print(Text("Your word counts: keep the edit if it is right."))
+        return True

@@ -14,7 +14,7 @@ from ..inspection.figures import DASH, aligned, count, duration, several
 from ..stores.lock import is_locked
 from ..stores.runs import read_run
 from ..stores.trace_reader import CallsWanted, Sums, TraceReader, open_traces
-from ..stores.traces import TRACES_DB
+from ..stores.trace_schema import TRACES_DB
 from .output import Reply, clean, shortened, write_lines
 
 SLOWEST = 20

@@ -16,11 +16,11 @@ from ..core.ids import content_hash
 from ..core.redaction import without_keys
 from ..core.trace import Trace, untraced
 from ..providers.structured import NoAnswer, Reply, json_schema
+from ..stores.calls import call_of
 from ..stores.ledger import Ledger, Unit
 from .sources import Case, Live, Source, joined
 from .spending import Spending
 from .teachers import Teachers
-from .tracing import call_of
 
 
 class Chats:

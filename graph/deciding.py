@@ -6,7 +6,7 @@ Whoever decides owns the run folder meanwhile, as a run would. A word is durable
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ from ..core.records import Axis, Proposal, Sample, Verdict, message_from
 from ..formats.configuration import load_config
 from ..formats.decisions import Decided
 from ..prompts.loader import examples
-from ..stores.database import Database, open_database
+from ..stores.database import Database, open_database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.lock import run_lock
@@ -35,13 +35,14 @@ from ..stores.tables import read_signals
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One decision on one proposal; an edit has both texts in full."""
+    """One decision on one proposal; an edit has both texts in full, `place` is file and line."""
 
     sample_id: str
     decision: Decision
     reason: str = ""
     prompt: str | None = None
     answer: str | None = None
+    place: str = ""
 
 
 @contextmanager
@@ -56,18 +57,26 @@ def open_review(folder: Path, reviewer: str) -> Iterator["Review"]:
         UsageError: no run folder, or nothing in it is open for review.
         RunLocked: a run, or another reviewer, is at work in it.
     """
-    document = read_run(folder)
-    if not (folder / "ledger.db").is_file():
+    document, path = read_run(folder), folder / "ledger.db"
+    if not path.is_file() or _waiting(path) is None:
         raise _nothing_open(folder, document)
     with run_lock(folder):
-        database = open_database(folder / "ledger.db")
+        if (number := _waiting(path)) is None:
+            raise _nothing_open(folder, document)
+        database = open_database(path)
         try:
-            number = Reviews(database).open_round()
-            if number is None:
-                raise _nothing_open(folder, document)
             yield Review(folder, database, number, reviewer)
         finally:
             database.close()
+
+
+def _waiting(path: Path) -> int | None:
+    """Return the round whose review is open; the ledger of an older version stays as it is."""
+    database = read_database(path)
+    try:
+        return Reviews(database).open_round()
+    finally:
+        database.close()
 
 
 def _nothing_open(folder: Path, document: dict[str, Any]) -> UsageError:
@@ -75,6 +84,17 @@ def _nothing_open(folder: Path, document: dict[str, Any]) -> UsageError:
         f"{folder}: nothing waits for review: the run is {document.get('status')};"
         " a run pauses for it before merge where `review` is true"
     )
+
+
+def repeated(verdicts: Iterable[Verdict]) -> str | None:
+    """Return the evaluation text that an edit repeats, in short; None where it may be kept.
+
+    Nobody's word lets that in: what a run measures itself by is never trained on.
+    """
+    for verdict in verdicts:
+        if verdict.name == "decontamination" and not verdict.passed:
+            return str(verdict.numbers["first"])
+    return None
 
 
 class Review:
@@ -108,7 +128,11 @@ class Review:
         return self._reviews.words(self.round)
 
     def decide(self, said: Sequence[Said]) -> list[Word]:
-        """Write decisions; all of them are durable on return, or none is there."""
+        """Write decisions; all of them are durable on return, or none is there.
+
+        Raises:
+            DataError: an edit repeats evaluation data.
+        """
         words = [self._word(one) for one in said]
         self._reviews.add(words)
         plain = self.tally.as_dict(open=True)
@@ -171,12 +195,18 @@ class Review:
         )
         if edited == (prompt, answer):
             raise DataError(f'{line.place}: the edit of {name} changes nothing; say "accept"')
-        return Said(name, "edit", line.reason, *edited)
+        return Said(name, "edit", line.reason, *edited, line.place)
 
     def _word(self, one: Said) -> Word:
         checks: list[dict[str, Any]] = []
         if one.decision == "edit":
             verdicts = self.remarks(one.sample_id, one.prompt or "", one.answer or "")
+            if (held := repeated(verdicts)) is not None:
+                raise DataError(
+                    f"{one.place}{': ' if one.place else ''}the edit of {one.sample_id} repeats"
+                    f" evaluation data, which is never trained on: {held!r}; write something of"
+                    " your own"
+                )
             checks = [verdict.as_dict() for verdict in verdicts]
         return Word(
             round=self.round,

@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from ..core.errors import BudgetReached, Interrupted
 from ..core.progress import Finished, Started
@@ -121,5 +121,8 @@ def _ending(error: BaseException) -> Literal["stopped", "failed"]:
 
 def _said(error: BaseException) -> str:
     """Return what ended a node, in one line."""
+    if isinstance(error, GraphInterrupt):
+        waiting = sum(one.value["undecided"] for one in error.args[0])
+        return f"waits for a person: {waiting:,} proposal{'s' if waiting != 1 else ''}"
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -170,7 +170,7 @@ async def _critique(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any
         context = replace(case.checks, dropped=tuple(critique.dropped))
         verdicts = await _checked(proposal, context)
         _tell(case, state, "critique", verdicts)
-        row["checks"] = [verdict.as_dict() for verdict in verdicts]
+        row |= {"excused": row["checks"], "checks": [verdict.as_dict() for verdict in verdicts]}
         refused = [] if passed(verdicts) else [v for v in verdicts if not v.passed]
     return {"row": row} if not refused else _refused(state, case, row, refused)
 

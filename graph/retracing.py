@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..agents.critic import Critique, decide
+from ..core.progress import Note
 from ..core.trace import GateNode, Judged, Settled, TraceEvent
+from ..stores.calls import call_of
 from ..stores.ledger import Ledger, Outcome
-from ..stores.traces import TRACES_DB, TraceStore, known_in
+from ..stores.trace_reader import known_in
+from ..stores.trace_schema import TRACES_DB
+from ..stores.traces import TraceStore
 from .deps import Deps
-from .tracing import call_of
 
 AT_ONCE = 500
 
@@ -26,14 +29,26 @@ def retrace(deps: Deps) -> None:
             known = known_in(deps.folder / TRACES_DB)
             if known is None:
                 return  # the store tells what is wrong with its file when it writes
-            for number, event in enumerate(_missing(deps, *known), 1):
+            untold: list[str] = []
+            for number, event in enumerate(_missing(deps, *known, untold), 1):
                 taker(event)
                 if number % AT_ONCE == 0:
                     taker.flush()
             taker.flush()
+            if untold:
+                deps.report(Note(_left_out(untold)))
 
 
-def _missing(deps: Deps, calls: set[str], settled: set[tuple[int, str]]) -> Iterator[TraceEvent]:
+def _left_out(names: list[str]) -> str:
+    return (
+        f"verdicts of {len(names):,} samples are missing from the traces, the first {names[0]}: the"
+        " ledger has them in another version's form; the run goes on"
+    )
+
+
+def _missing(
+    deps: Deps, calls: set[str], settled: set[tuple[int, str]], untold: list[str]
+) -> Iterator[TraceEvent]:
     for key in deps.ledger.unit_keys():
         unit = None if key in calls else deps.ledger.unit(key)
         if unit is not None:
@@ -42,8 +57,12 @@ def _missing(deps: Deps, calls: set[str], settled: set[tuple[int, str]]) -> Iter
         fates = deps.ledger.fates(number)
         if any((number, sample_id) not in settled for sample_id in fates):
             for outcome in deps.ledger.outcomes(number):
-                if (number, outcome.sample_id) not in settled:
-                    yield from events_of(outcome, deps.ledger)
+                if (number, outcome.sample_id) in settled:
+                    continue
+                try:
+                    yield from list(events_of(outcome, deps.ledger))
+                except (AttributeError, KeyError, TypeError, ValueError):
+                    untold.append(outcome.sample_id)
 
 
 def events_of(outcome: Outcome, ledger: Ledger) -> Iterator[Judged | Settled]:
@@ -53,9 +72,13 @@ def events_of(outcome: Outcome, ledger: Ledger) -> Iterator[Judged | Settled]:
     """
     began, ended = ledger.worked(outcome.round, outcome.sample_id) or (time.time(),) * 2
     for row in outcome.proposals:
-        said: list[tuple[GateNode, dict[str, Any]]] = [("checks", check) for check in row["checks"]]
+        again = row["checks"] if "excused" in row else []
+        said: list[tuple[GateNode, dict[str, Any]]] = [
+            ("checks", check) for check in row.get("excused", row["checks"])
+        ]
         if row["critique"] is not None:
             said.append(("critique", _critic(row["critique"])))
+        said += [("critique", check) for check in again]
         if row["proof"] is not None:
             said.append(("proof", row["proof"]))
         for node, verdict in said:

@@ -61,7 +61,7 @@ def decided(outcome: Outcome, word: Word | None) -> Outcome:
     messages = exchanged(row["messages"], word.prompt or "", word.answer or "")
     reason = f"review: edited by {word.reviewer}" + (f": {word.reason}" if word.reason else "")
     edited = {
-        **row,
+        **{name: value for name, value in row.items() if name != "excused"},
         "id": sample_id(messages),
         "messages": [message.as_dict() for message in messages],
         "checks": word.checks,

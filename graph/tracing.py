@@ -1,4 +1,4 @@
-"""Who is told what a run does, and the events that are made of its records.
+"""Who is told what a run does.
 
 The trace store is the first taker. Takers never hold the run up and never fail it; nothing that
 they do comes back into it.
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..core.config import TracesConfig
-from ..core.trace import Call, Trace, TraceEvent, untraced
-from ..stores.ledger import Unit
-from ..stores.traces import TRACES_DB, TraceStore
+from ..core.trace import Trace, TraceEvent, untraced
+from ..stores.trace_schema import TRACES_DB
+from ..stores.traces import TraceStore
 
 
 class Taker(Protocol):
@@ -48,30 +48,3 @@ def told(takers: Sequence[Taker]) -> Trace:
             taker(event)
 
     return trace
-
-
-def call_of(unit: Unit) -> Call:
-    """Return the event of a call that is in the ledger."""
-    return Call(
-        key=unit.key,
-        round=unit.round,
-        sample_id=unit.sample_id,
-        axes=unit.axes,
-        agent=unit.role,
-        attempt=unit.attempt,
-        source=unit.source,
-        model=unit.model,
-        prompt=unit.prompt,
-        prompt_version=unit.prompt_version,
-        prompt_hash=unit.prompt_hash,
-        messages=unit.messages,
-        status=unit.status,
-        value=unit.value,
-        raw=unit.raw,
-        error=unit.error,
-        prompt_tokens=unit.prompt_tokens,
-        completion_tokens=unit.completion_tokens,
-        usd=unit.usd,
-        began=unit.created - unit.seconds,
-        seconds=unit.seconds,
-    )

@@ -5,7 +5,8 @@ from typing import Any
 
 from ..core.records import message_from
 from ..core.trace import Call, Judged
-from ..stores.ledger import Outcome, Unit
+from ..stores.calls import call_of
+from ..stores.ledger import Outcome
 from .life import Attempt, Gate
 from .record import Record
 
@@ -19,7 +20,7 @@ def calls_of(record: Record, number: int, sample_id: str) -> list[Call]:
     traced = [] if traces is None else traces.calls(round=number, sample_id=sample_id)
     known = {call.key for call in traced}
     units = record.outcomes.units_of(number, sample_id)
-    kept = [_call(unit, written) for unit, written in units if unit.key not in known]
+    kept = [call_of(unit) for unit in units if unit.key not in known]
     return sorted([*traced, *kept], key=lambda call: (call.began, call.key))
 
 
@@ -105,29 +106,3 @@ def _critique(critique: Mapping[str, Any], refused: str) -> Gate:
     passed = bool(critique["passed"])
     words = "" if passed else refused.removeprefix("critic: ")
     return Gate("critique", "critic", passed, numbers, words or critique.get("feedback") or "")
-
-
-def _call(unit: Unit, written: float) -> Call:
-    return Call(
-        key=unit.key,
-        round=unit.round,
-        sample_id=unit.sample_id,
-        axes=unit.axes,
-        agent=unit.role,
-        attempt=unit.attempt,
-        source=unit.source,
-        model=unit.model,
-        prompt=unit.prompt,
-        prompt_version=unit.prompt_version,
-        prompt_hash=unit.prompt_hash,
-        messages=unit.messages,
-        status=unit.status,
-        value=unit.value,
-        raw=unit.raw,
-        error=unit.error,
-        prompt_tokens=unit.prompt_tokens,
-        completion_tokens=unit.completion_tokens,
-        usd=unit.usd,
-        began=written - unit.seconds,
-        seconds=unit.seconds,
-    )

@@ -18,18 +18,18 @@ from ..stores.database import Database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
+from ..stores.trace_schema import TRACES_DB
 from .memory import MOST_ROUNDS, Memory
 
 if TYPE_CHECKING:
     from ..stores.index import Index
     from ..stores.samples import Version
-    from ..stores.traces import TraceReader
+    from ..stores.trace_reader import TraceReader
     from .columns import Columns
     from .siblings import Siblings
     from .sources import Indexes
 
 CONFIG = "config.yaml"
-TRACES = "traces.db"
 Value = TypeVar("Value")
 
 
@@ -157,10 +157,10 @@ class Record:
     @property
     def traces(self) -> "TraceReader | None":
         """The trace store; None where the run keeps none, or has not begun to."""
-        path = self.folder / TRACES
+        path = self.folder / TRACES_DB
         with self._lock:
             if self._traces is None and path.is_file():
-                from ..stores.traces import open_traces
+                from ..stores.trace_reader import open_traces
 
                 self._traces = open_traces(path)
             return self._traces

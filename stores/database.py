@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.errors import MiddoError
+from .lock import is_locked
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -102,14 +103,20 @@ class Database:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, reader: sqlite3.Connection | None = None
+        self,
+        connection: sqlite3.Connection,
+        reader: sqlite3.Connection | None = None,
+        *,
+        name: object = "the database",
     ) -> None:
         """Take open connections; `open_database` and `read_database` make them.
 
         Args:
             connection: for writing; also for reading where there is no other.
             reader: sees what is committed.
+            name: the file, for errors.
         """
+        self._name = name
         self._connection = connection
         self._lock = threading.RLock()
         self._reader = reader or connection
@@ -129,8 +136,12 @@ class Database:
                 raise
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Return all rows of a SELECT over what is committed."""
-        with self._read_lock:
+        """Return all rows of a SELECT over what is committed.
+
+        Raises:
+            MiddoError: the file is damaged, busy, or lacks a table of this version.
+        """
+        with self._read_lock, readable(self._name):
             return self._reader.execute(sql, values).fetchall()
 
     def close(self) -> None:
@@ -165,36 +176,63 @@ def open_database(
         _migrate(connection, path, migrations)
     with _connected(path, str(path), "is the folder writable?") as reader:
         reader.execute("PRAGMA query_only=ON")
-    return Database(connection, reader)
+    return Database(connection, reader, name=path)
 
 
 def read_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
     """Open a run's database read-only, also where its folder can't be written.
 
+    A reader that outlives a living run does what that would have done on closing: it moves the
+    log's rows into the file and removes the log.
+
     Raises:
         MiddoError: the file does not exist, is no database, or was written by a newer version.
     """
-    with _connected(path, _read_only(path), "is it a run folder?") as connection:
+    with _connected(path, reading(path), "is it a run folder?") as connection:
+        connection.execute("PRAGMA query_only=ON")
         _schema(connection, path, migrations)
-    return Database(connection)
+    return Database(connection, name=path)
 
 
-def _read_only(path: Path) -> str:
-    """Return the address that reads a file without changing it.
+@contextmanager
+def readable(name: object) -> Iterator[None]:
+    """Turn what SQLite says of a file that is read into one line.
 
-    SQLite reads a WAL file through an index beside it, which it makes where it is missing. Where it
-    can't, the file must be taken as one that nobody writes; what still lies in a log would then be
-    missing without a word.
+    Raises:
+        MiddoError: instead of SQLite's errors, but for those that a caller made.
+    """
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise MiddoError(
+            f"{name}: can't be read ({error}); it is damaged, busy, or of another version of Middo"
+        ) from error
+
+
+def reading(path: Path) -> str:
+    """Return the address that reads a file without changing it; `query_only` belongs to it.
+
+    SQLite reads a WAL file through a log and an index beside it, which it makes where they are
+    missing, and which only a connection that might write removes again. One of those also moves the
+    rows of a log into the file, so that the log of a killed run is read without it.
+    Where nothing can be made, the file must be taken as one that nobody writes; what still lies in
+    a log would then be missing without a word.
 
     Raises:
         MiddoError: the last rows are in a log that can't be read here.
     """
     # An address, not the bare path: a "?" or "#" in a folder's name would end the path.
-    address = f"{path.absolute().as_uri()}?mode=ro"
+    address = f"{path.absolute().as_uri()}?mode="
     log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-    if index.exists() or os.access(path.parent, os.W_OK):
+    logged = log.exists() and log.stat().st_size > 0
+    if os.access(path.parent, os.W_OK):
+        return address + ("ro" if logged and not is_locked(path.parent) else "rw")
+    address += "ro"
+    if index.exists():
         return address
-    if log.exists() and log.stat().st_size:
+    if logged:
         raise MiddoError(
             f"{path}: its last rows are in {log.name}, which can't be read in a folder that can't"
             " be written; copy the run folder to a place of your own and read it there"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import MiddoError
+from .database import readable, reading
 
 SCHEMA = 1
 """Raise it when a table changes: an index of another schema is made again."""
@@ -69,14 +70,19 @@ TABLES = (
 class Connection:
     """One SQLite connection that the threads of a process share, a query at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take an open connection."""
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Take an open connection to a file."""
         self.raw = connection
+        self._path = path
         self._lock = threading.RLock()
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Return all rows of a SELECT."""
-        with self._lock:
+        """Return all rows of a SELECT.
+
+        Raises:
+            MiddoError: the file is damaged or busy.
+        """
+        with self._lock, readable(self._path):
             return self.raw.execute(sql, values).fetchall()
 
     def close(self) -> None:
@@ -120,15 +126,15 @@ def open_for_reading(path: Path) -> Connection | None:
     """Open an index read-only; None where there is none that this version can read."""
     if not path.is_file():
         return None
-    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        connection = _connect(address, uri=True)
-    except sqlite3.Error:
+        connection = _connect(reading(path), uri=True)
+    except (sqlite3.Error, MiddoError):
         return None
     try:
+        connection.execute("PRAGMA query_only=ON")
         if _schema(connection) == SCHEMA:
             connection.execute("SELECT count(*) FROM versions").fetchone()
-            return Connection(connection)
+            return Connection(connection, path)
     except sqlite3.Error:
         pass
     connection.close()

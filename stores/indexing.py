@@ -28,7 +28,7 @@ BATCH_ROWS = 5_000
 FOOTER_BYTES = 65_536
 
 _ADD_SIGNALS = (
-    f"INSERT OR REPLACE INTO signals (round, place, sample, {', '.join(SIGNAL_COLUMNS)},"
+    f"INSERT INTO signals (round, place, sample, {', '.join(SIGNAL_COLUMNS)},"
     f" neighbours, x, y) VALUES ({', '.join('?' * (len(SIGNAL_COLUMNS) + 6))})"
 )
 
@@ -128,7 +128,8 @@ class IndexWriter:
             fit: finds the projection of the embeddings to two dimensions.
 
         Raises:
-            DataError: the two files are not in order of id, or of different samples.
+            DataError: the two files are not in order of id, or of different samples, or a sample is
+                in none of the data sets that were added.
         """
         signals = folder / "signals.parquet"
         mark = fingerprint(signals)
@@ -201,6 +202,12 @@ class IndexWriter:
         self, round: int, start: int, rows: list[dict[str, Any]], places: "_Places"
     ) -> None:
         numbers = self._numbers(row["id"] for row in rows)
+        for row in rows:
+            if row["id"] not in numbers:
+                raise DataError(
+                    f"signals.parquet of round {round}: {row['id']!r} is in no data set of the run;"
+                    " diagnose the round again"
+                )
         self._connection.executemany(
             _ADD_SIGNALS,
             (
@@ -214,7 +221,7 @@ class IndexWriter:
             ),
         )
         self._connection.executemany(
-            "INSERT OR IGNORE INTO flags VALUES (?, ?, ?)",
+            "INSERT INTO flags VALUES (?, ?, ?)",
             ((round, numbers[row["id"]], axis) for row in rows for axis in row.get("flags") or []),
         )
 

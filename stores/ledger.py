@@ -85,6 +85,7 @@ class Outcome:
     """What became of one flagged sample in one round.
 
     `proposals` holds a dict per attempt, as rows of `proposals.parquet`; an accepted one is last.
+    Where the critic had checks done again, `excused` holds what they said before.
     """
 
     round: int
@@ -237,14 +238,12 @@ class Ledger:
         )
         return _outcome(rows[0]) if rows else None
 
-    def units_of(self, round: int, sample_id: str) -> list[tuple[Unit, float]]:
-        """Return a sample's units in a round, each with the time at which it was written."""
+    def units_of(self, round: int, sample_id: str) -> list[Unit]:
+        """Return a sample's units in a round, in the order in which they were written."""
         rows = self._database.query(
-            f"SELECT {', '.join(_COLUMNS)}, created FROM units"
-            " WHERE round = ? AND sample_id = ? ORDER BY rowid",
-            *(round, sample_id),
+            f"{_UNITS} WHERE round = ? AND sample_id = ? ORDER BY rowid", round, sample_id
         )
-        return [(_unit(row[:-1]), float(str(row[-1]))) for row in rows]
+        return [_unit(row) for row in rows]
 
     def fates(self, round: int) -> dict[str, Fate]:
         """Return the fate of each sample that has an outcome in a round; no proposal is read."""

@@ -7,7 +7,6 @@ It is a run's ledger (`replay:RUN`), or a file of JSON lines that `write_recordi
 """
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,10 +146,10 @@ def _from_ledger(path: Path) -> list[tuple[Question, Recorded]]:
         raise DataError(f"replay: {error}") from error
     try:
         return [_pair(unit) for unit in Ledger(database).units()]
-    except sqlite3.OperationalError as error:
+    except MiddoError as error:
         raise DataError(
-            f"replay: {path} is from an older version of Middo ({error}); `middo resume` of that"
-            " run brings it up to date"
+            f"replay: {path} is damaged or from an older version of Middo ({error.__cause__});"
+            " `middo resume` of that run brings an older one up to date"
         ) from error
     finally:
         database.close()

@@ -1,7 +1,6 @@
 """Read `traces.db`: as the events that were told, while the run goes on or long after."""
 
 import json
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -74,18 +73,25 @@ class Sums:
 
 
 def open_traces(path: Path) -> "TraceReader | None":
-    """Open a trace store read-only; None where there is no file.
+    """Open a trace store read-only; None where there is no file, or one that has no tables yet.
 
     Raises:
         MiddoError: the file is no trace store, or was written by a newer version.
     """
-    return TraceReader(read_database(path, TRACE_MIGRATIONS)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    database = read_database(path, TRACE_MIGRATIONS)
+    # Its writer makes the file a moment before the tables.
+    if database.query("PRAGMA user_version") == [(0,)]:
+        database.close()
+        return None
+    return TraceReader(database)
 
 
 def known_in(path: Path) -> tuple[set[str], set[tuple[int, str]]] | None:
     """Return which calls are in a trace store, by their keys, and which samples of which rounds.
 
-    Both are empty where there is no file. None: there is one, and it can't be read.
+    Both are empty where there is nothing. None: there is a file, and it can't be read.
     """
     try:
         reader = open_traces(path)
@@ -96,7 +102,7 @@ def known_in(path: Path) -> tuple[set[str], set[tuple[int, str]]] | None:
             return reader.call_keys(), settled
         finally:
             reader.close()
-    except (MiddoError, sqlite3.Error):
+    except MiddoError:
         return None
 
 

@@ -9,6 +9,8 @@ import sqlite3
 
 from .database import Migration
 
+TRACES_DB = "traces.db"
+
 
 def _m001_events(connection: sqlite3.Connection) -> None:
     for statement in _EVENTS:

@@ -17,13 +17,9 @@ from ..core.errors import MiddoError
 from ..core.redaction import redact
 from ..core.trace import Call, TraceEvent
 from .database import Database, open_database
-from .trace_reader import TraceReader, known_in, open_traces
 from .trace_rows import TraceRows
 from .trace_schema import TRACE_MIGRATIONS
 
-__all__ = ["TRACES_DB", "TraceReader", "TraceStore", "known_in", "open_traces"]
-
-TRACES_DB = "traces.db"
 GATHER_SECONDS = 0.2
 """Events of this time go into one transaction, which is what a kill can lose."""
 BATCH = 500
@@ -167,35 +163,42 @@ class TraceStore:
 
     def _write(self, batch: Sequence[TraceEvent]) -> Exception | None:
         """Write events; return what stands in the way of all of them, told the first time."""
-        try:
-            if self._database is None:
-                self._database = open_database(
-                    self._path, TRACE_MIGRATIONS, synchronous="NORMAL", busy_seconds=BUSY_SECONDS
-                )
-            self._commit(batch)
-        except (sqlite3.OperationalError, MiddoError) as error:
+        error = self._tried(batch)
+        if isinstance(error, (sqlite3.OperationalError, MiddoError)):
             # The disk is full, or the file is locked: that may pass. A file that can't be opened
             # stays so.
             self._broken = self._database is None
             self._tell(f"can't be written ({error}); {self._advice()}")
             return error
-        except Exception:  # one of them has no form in the file: the others are kept
+        if error is not None:  # one of them has no form in the file: the others are kept
             self._one_by_one(batch)
         return None
 
     def _one_by_one(self, batch: Sequence[TraceEvent]) -> None:
         """Write each event on its own: those that can't be kept are lost, no others."""
         for place, event in enumerate(batch):
-            try:
-                self._commit([event])
-            except Exception as error:
-                # Where the file itself can't be written, waiting again for each of them is no use.
-                stuck = isinstance(error, sqlite3.OperationalError)
-                with self._changed:
-                    self._lost += len(batch) - place if stuck else 1
-                self._tell(f"a record can't be kept ({type(error).__name__}: {error})")
-                if stuck:
-                    return
+            error = self._tried([event])
+            if error is None:
+                continue
+            # Where the file itself can't be written, waiting again for each of them is no use.
+            stuck = isinstance(error, sqlite3.OperationalError)
+            with self._changed:
+                self._lost += len(batch) - place if stuck else 1
+            self._tell(f"a record can't be kept ({type(error).__name__}: {error})")
+            if stuck:
+                return
+
+    def _tried(self, batch: Sequence[TraceEvent]) -> Exception | None:
+        """Write events in one transaction; return what is in the way, and then none is there."""
+        try:
+            if self._database is None:
+                self._database = open_database(
+                    self._path, TRACE_MIGRATIONS, synchronous="NORMAL", busy_seconds=BUSY_SECONDS
+                )
+            self._commit(batch)
+        except Exception as error:  # the thread has to live on: whoever flushes waits for it
+            return error
+        return None
 
     def _commit(self, batch: Sequence[TraceEvent]) -> None:
         assert self._database is not None

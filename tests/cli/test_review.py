@@ -18,7 +18,8 @@ from middo.cli import review
 from middo.cli.runs import overview
 from middo.cli.summary import status_text, summary_text
 from middo.core.errors import UsageError
-from middo.stores.database import read_database
+from middo.stores.database import MIGRATIONS, open_database, read_database
+from middo.stores.facts import Facts
 from middo.stores.lock import run_lock
 from middo.stores.reviews import Reviews, Word
 from middo.stores.runs import read_run, write_run
@@ -26,6 +27,7 @@ from tests.paused import HELD, paused_run
 
 from .conftest import Command
 
+WRAPPED = "The Aare, as an AI sees it."
 NAMES = ["aa11", "ab22", "bb33"]
 
 
@@ -83,6 +85,20 @@ def test_a_run_that_is_not_under_review_has_nothing_to_list(middo: Command, tmp_
     assert middo("review", tmp_path / "none").code == 2
 
 
+def test_the_ledger_of_an_older_version_is_not_touched(middo: Command, tmp_path: Path) -> None:
+    write_run(tmp_path, {"run": "r", "status": "finished", "rounds": []})
+    ledger = tmp_path / "ledger.db"
+    database = open_database(ledger, MIGRATIONS[:5])
+    Facts(database).put("rounds_seen", 2)
+    database.close()
+    before = ledger.read_bytes()
+    ran = middo("review", tmp_path, "--from", decisions(tmp_path, {"all": "accept"}))
+    assert ran.code == 2
+    assert "nothing waits for review: the run is finished;" in ran.err
+    assert ledger.read_bytes() == before
+    assert not list(tmp_path.glob("ledger.db-*"))
+
+
 # --- files ---
 
 
@@ -116,12 +132,25 @@ def test_a_file_decides_and_says_what_comes_next(middo: Command, folder: Path) -
 
 
 def test_remarks_on_an_edit_are_printed_and_kept(middo: Command, folder: Path) -> None:
-    path = decisions(folder, {"sample": "aa", "decision": "edit", "answer": HELD})
+    path = decisions(folder, {"sample": "aa", "decision": "edit", "answer": WRAPPED})
     ran = middo("review", folder, "--from", path, "--json")
     (word,) = ran.document["stored"]
     refused = {check["name"] for check in word["checks"] if not check["passed"]}
-    assert "decontamination" in refused
-    assert "aa11: decontamination: " in middo("review", folder, "--from", path).out
+    assert refused == {"wrapper"}
+    assert "aa11: wrapper: " in middo("review", folder, "--from", path).out
+
+
+def test_an_edit_into_evaluation_data_is_refused_with_its_line(
+    middo: Command, folder: Path
+) -> None:
+    good = {"sample": "bb33", "decision": "accept"}
+    path = decisions(folder, good, {"sample": "aa", "decision": "edit", "answer": HELD})
+    ran = middo("review", folder, "--from", path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "decisions.jsonl:2: the edit of aa11 repeats evaluation data" in ran.err
+    assert "'the longest river of that country" in ran.err
+    assert ran.err.count("\n") == 1
+    assert said(folder) == {}
 
 
 @pytest.mark.parametrize(
@@ -259,7 +288,7 @@ def test_an_edit_of_nothing_is_no_decision(folder: Path, edit: Any) -> None:
 def test_the_proposal_and_the_remarks_are_shown(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    talk(folder, Scripted("ekq", [""], [HELD]))
+    talk(folder, Scripted("ekq", [""], [WRAPPED]))
     out, shown = capsys.readouterr()
     assert out == ""
     for text in (
@@ -269,10 +298,27 @@ def test_the_proposal_and_the_remarks_are_shown(
         "critic: accept: Fine now.",
         "Prompt (unchanged)",
         "[-aa11 runs-]{+The Aare+}.",
-        "decontamination: ",
+        "wrapper: ",
         "Your word counts",
     ):
         assert text in shown, text
+
+
+def test_evaluation_data_can_be_edited_again_and_not_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = Scripted("eekq", [""], [HELD, "The Aare, in Switzerland."])
+    assert talk(folder, person) == {"aa11": "edit"}
+    assert words(folder)["aa11"].answer == "The Aare, in Switzerland."
+    shown = capsys.readouterr().err
+    assert "decontamination: " in shown
+    refused, kept = shown.split("What repeats evaluation data can't be kept.\n")
+    assert "keep this edit" not in refused
+    assert kept.startswith("e edit again") and "k keep this edit" in kept
+
+
+def test_a_key_for_keeping_does_not_keep_evaluation_data(folder: Path) -> None:
+    assert talk(folder, Scripted("ekq", [], [HELD])) == {}
 
 
 class Screen:

@@ -15,7 +15,7 @@ from middo.core.progress import Event, Finished, Progress, Started
 from middo.stores.database import read_database
 from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
-from middo.stores.traces import open_traces
+from middo.stores.trace_reader import open_traces
 from tests.loop import config
 
 pytestmark = pytest.mark.xdist_group("one finished run")

@@ -17,9 +17,10 @@ from middo import resume, run
 from middo.core.errors import DataError, Interrupted, RunLocked, UsageError
 from middo.core.progress import Event, Started
 from middo.core.records import Axis
+from middo.core.trace import NodeEnded
 from middo.formats.configuration import load_config
 from middo.formats.decisions import Decided
-from middo.graph.deciding import Review, Said, open_review
+from middo.graph.deciding import Review, Said, open_review, repeated
 from middo.graph.deps import open_run
 from middo.graph.reviewing import review_round
 from middo.graph.run import opened_graph
@@ -30,6 +31,7 @@ from middo.stores.lock import run_lock
 from middo.stores.reviews import Reviews
 from middo.stores.runs import read_run
 from middo.stores.samples import Version
+from middo.stores.trace_reader import open_traces
 from tests.graph.folder import opened
 from tests.loop import config, write_rows
 
@@ -187,11 +189,35 @@ def test_a_paused_run_can_go_on_without_a_person_and_the_record_says_so(paused: 
 
 def test_an_edit_into_a_copy_of_another_row_is_refused_by_merging(paused: Path) -> None:
     names = asked(paused)
-    taken = next(s for s in Version(paused / "rounds/0/dataset") if s.id not in names)
+    with open_review(paused, "ada") as review:
+        taken = next(
+            row
+            for row in Version(paused / "rounds/0/dataset")
+            if row.id not in names
+            and repeated(review.remarks(names[0], row.prompt, row.answer)) is None
+        )
     decide(paused, *(Said(name, "accept") for name in names[1:]))
     decide(paused, Said(names[0], "edit", "", taken.prompt, taken.answer))
     assert merged(paused)[0]["accepted"] == len(names) - 1
     assert "exact copy" in proposals(paused, "rejected")[names[0]]["reason"]
+
+
+def test_an_edit_into_a_row_of_the_hold_out_is_refused(paused: Path) -> None:
+    names, held = asked(paused), next(iter(Version(paused / "holdout")))
+    with pytest.raises(DataError, match=f"^the edit of {names[0]} repeats evaluation data"):
+        edit = Said(names[0], "edit", "", held.prompt, held.answer)
+        decide(paused, Said(names[1], "accept"), edit)
+    assert asked(paused) == names
+
+
+def test_the_trace_of_a_pause_says_how_many_wait(paused: Path) -> None:
+    traces = open_traces(paused / "traces.db")
+    assert traces is not None
+    *_, last = traces.nodes()
+    traces.close()
+    assert isinstance(last, NodeEnded)
+    assert (last.node, last.status) == ("review", "stopped")
+    assert last.summary == f"waits for a person: {len(asked(paused))} proposals"
 
 
 def die_in_review(folder: Path) -> None:

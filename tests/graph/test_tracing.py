@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.errors import GraphInterrupt
+from langgraph.types import Interrupt
 
 from middo import run
 from middo.core.errors import BudgetReached, DataError, Interrupted
@@ -16,11 +18,12 @@ from middo.core.trace import NodeBegan, NodeEnded, TraceEvent
 from middo.graph.deps import Deps
 from middo.graph.nodes import Nodes
 from middo.graph.retracing import retrace
-from middo.graph.tracing import call_of, told
+from middo.graph.tracing import told
+from middo.stores.calls import call_of
 from middo.stores.database import open_database, read_database
 from middo.stores.ledger import Ledger
+from middo.stores.trace_reader import TraceReader, open_traces
 from middo.stores.trace_schema import TRACE_MIGRATIONS
-from middo.stores.traces import TraceReader, open_traces
 from tests.graph.folder import opened
 from tests.loop import config
 
@@ -189,6 +192,16 @@ def _hearing(deps: Deps) -> Heard:
         (BudgetReached("budget.max_tokens=1 is reached"), "stopped", "budget.max_tokens=1 is reac"),
         (Interrupted("stopped after 3"), "stopped", "stopped after 3"),
         (asyncio.CancelledError(), "stopped", "CancelledError"),
+        (
+            GraphInterrupt([Interrupt({"undecided": 3})]),
+            "stopped",
+            "waits for a person: 3 proposals",
+        ),
+        (
+            GraphInterrupt([Interrupt({"undecided": 1})]),
+            "stopped",
+            "waits for a person: 1 proposal",
+        ),
         (DataError("rows.jsonl: no such file\nand more"), "failed", "rows.jsonl: no such file"),
     ],
 )

@@ -1,5 +1,6 @@
 """One file per run: migrated once, whole transactions, and clear words where it can't be used."""
 
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from middo.core.errors import MiddoError
 from middo.stores.database import MIGRATIONS, Database, open_database, read_database
 from middo.stores.facts import Facts
+from middo.stores.lock import run_lock
 
 
 def _tables(path: Path) -> dict[str, str]:
@@ -68,7 +70,7 @@ def test_reading_does_not_wait_for_a_writer_and_writes_nothing(tmp_path: Path) -
             seen = other.submit(database.query, "SELECT * FROM facts").result(timeout=10)
         assert seen == []
     assert database.query("SELECT * FROM facts") == [("a", "1")]
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(MiddoError, match="readonly"):
         database.query("INSERT INTO facts VALUES ('b', '2')")
     database.close()
     assert not (tmp_path / "ledger.db-wal").exists()
@@ -134,6 +136,78 @@ def test_a_broken_file_ends_in_one_line(tmp_path: Path) -> None:
             opened(path)
         assert str(path) in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+def test_a_missing_table_ends_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    database = read_database(path)
+    with pytest.raises(MiddoError, match=r"ledger\.db: can't be read \(no such table: facts\)"):
+        Facts(database).get("a")
+    database.close()
+
+
+def test_a_reader_leaves_nothing_behind_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_database(path).close()
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    reader = read_database(path)
+    assert Facts(reader).get("a") is None
+    reader.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_a_reader_beside_a_writer_sees_its_rows_and_cleans_up_when_it_is_the_last(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.db"
+    open_database(path).close()
+    reader = read_database(path)
+    assert Facts(reader).get("a") is None
+    writer = open_database(path)
+    Facts(writer).put("a", 1)
+    assert Facts(reader).get("a") == 1
+    writer.close()
+    assert Facts(reader).get("a") == 1
+    reader.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
+    again = read_database(path)
+    assert Facts(again).get("a") == 1
+    again.close()
+
+
+def test_a_reader_of_a_living_run_cleans_up_when_it_is_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with run_lock(tmp_path):
+        writer = open_database(path)
+        Facts(writer).put("a", 1)
+        assert path.with_name("ledger.db-wal").stat().st_size
+        reader = read_database(path)
+        assert Facts(reader).get("a") == 1
+        writer.close()
+    assert Facts(reader).get("a") == 1
+    reader.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["ledger.db", "run.lock"]
+    again = read_database(path)
+    assert Facts(again).get("a") == 1
+    again.close()
+
+
+def test_a_reader_does_not_tidy_up_after_a_killed_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "killed").mkdir()
+    writer = open_database(tmp_path / "run" / "ledger.db")
+    Facts(writer).put("a", 1)
+    for name in ("ledger.db", "ledger.db-wal"):
+        shutil.copy(tmp_path / "run" / name, tmp_path / "killed")
+    writer.close()
+    files = tmp_path / "killed" / "ledger.db", tmp_path / "killed" / "ledger.db-wal"
+    before = [path.read_bytes() for path in files]
+    reader = read_database(files[0])
+    assert Facts(reader).get("a") == 1
+    reader.close()
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_what_is_not_there_ends_in_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from middo.stores.index_tables import SCHEMA
 from middo.stores.indexing import index_writer
 from middo.stores.samples import Version, write_version
 from middo.stores.tables import Vectors, write_embeddings, write_signals
+from tests.stores.rights import without_rights
 
 FIT = partial(fit_projection, seed=7)
 
@@ -237,6 +238,29 @@ def test_embeddings_out_of_order_are_refused(tmp_path: Path) -> None:
         w.add_diagnosis(0, 0, tmp_path / "0", FIT)
 
 
+def test_signals_of_a_sample_in_no_data_set_are_refused(tmp_path: Path) -> None:
+    ids, _ = diagnosed(tmp_path)
+    write_signals(
+        tmp_path / "0" / "signals.parquet",
+        {"id": sorted([*ids, "f" * 16]), "source": [""] * (len(ids) + 1)},
+    )
+    problem = "'ffffffffffffffff' is in no data set of the run"
+    with pytest.raises(DataError, match=problem), index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_diagnosis(0, 0, tmp_path / "0", FIT)
+
+
+def test_a_flagged_sample_that_stands_twice_in_signals_is_refused(tmp_path: Path) -> None:
+    ids, _ = diagnosed(tmp_path)
+    doubled = [ids[0], *ids]
+    flags = [["quality"]] * 2 + [[]] * (len(ids) - 1)
+    write_signals(
+        tmp_path / "0" / "signals.parquet",
+        {"id": doubled, "source": [""] * len(doubled), "flags": flags},
+    )
+    with pytest.raises(MiddoError, match="UNIQUE"), index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_diagnosis(0, 0, tmp_path / "0", FIT)
+
+
 def test_an_index_of_another_schema_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / INDEX_DB
     connection = sqlite3.connect(path)
@@ -256,3 +280,36 @@ def test_what_is_no_index_is_none_to_read_and_one_line_to_write(tmp_path: Path) 
     assert open_index(path) is None
     with pytest.raises(MiddoError, match="can't be written"), index_writer(path):
         pass
+
+
+def test_a_reader_leaves_nothing_beside_the_index(tmp_path: Path) -> None:
+    with index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    index = opened(tmp_path / INDEX_DB)
+    assert len(index.ids()) == len(TEXTS)
+    index.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["0", INDEX_DB]
+
+
+def test_an_index_in_a_folder_that_cannot_be_written_is_read(foreign: Path, tmp_path: Path) -> None:
+    with index_writer(foreign / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    foreign.chmod(0o555)
+    with without_rights():
+        index = opened(foreign / INDEX_DB)
+        assert len(index.ids()) == len(TEXTS)
+        index.close()
+    assert [path.name for path in foreign.iterdir()] == [INDEX_DB]
+
+
+def test_a_damaged_index_ends_in_one_line(tmp_path: Path) -> None:
+    with index_writer(tmp_path / INDEX_DB) as writer:
+        writer.add_version(0, version(tmp_path / "0", list(TEXTS.values())))
+    connection = sqlite3.connect(tmp_path / INDEX_DB)
+    connection.execute("DROP TABLE samples")
+    connection.commit()
+    connection.close()
+    index = opened(tmp_path / INDEX_DB)
+    with pytest.raises(MiddoError, match=r"index\.db: can't be read \(no such table: "):
+        index.ids()
+    index.close()

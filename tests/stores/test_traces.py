@@ -22,9 +22,9 @@ from middo.core.redaction import REDACTED
 from middo.core.trace import Call, Judged, NodeBegan, NodeEnded, Settled
 from middo.stores import traces
 from middo.stores.database import read_database
-from middo.stores.trace_reader import Sums
+from middo.stores.trace_reader import Sums, TraceReader, open_traces
 from middo.stores.trace_schema import TRACE_MIGRATIONS
-from middo.stores.traces import TraceReader, TraceStore, open_traces
+from middo.stores.traces import TraceStore
 
 KEY = "sk-proj-0123456789abcdefghij"
 SYSTEM = "You rewrite one example. " * 40

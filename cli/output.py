@@ -21,6 +21,7 @@ _ESCAPES = re.compile(
     r"|\x1b[ -~]"
 )
 _BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -72,6 +73,15 @@ def clean_lines(text: object) -> str:
     return "".join(
         char for char in spaced if char == "\n" or unicodedata.category(char) not in _HIDDEN
     )
+
+
+def _harmless(text: str) -> str:
+    """Return what is to be printed without anything but colours that could steer a terminal.
+
+    Texts are cleaned where they are put together; here nothing depends on who forgot it.
+    """
+    parts = _COLOUR.split(text)
+    return "".join(part if place % 2 else clean_lines(part) for place, part in enumerate(parts))
 
 
 def colours_wanted() -> bool:
@@ -132,6 +142,7 @@ def write_lines(lines: Iterator[str]) -> None:
 def _print(text: str) -> bool:
     """Print to stdout; False where its reader (`head`) has gone."""
     encoding = sys.stdout.encoding or "utf-8"
+    text = _harmless(text)
     try:
         print(text.encode(encoding, "replace").decode(encoding), flush=True)
         return True

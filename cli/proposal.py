@@ -50,7 +50,7 @@ def visible(text: str) -> str:
 
 
 def _facts(one: Waiting) -> Iterator[str]:
-    yield f"{'Sample':<{COLUMN}}{one.sample_id}  {clean(one.source)}"
+    yield f"{'Sample':<{COLUMN}}{clean(one.sample_id)}  {clean(one.source)}"
     yield from _labelled("Flagged", one.flagged)
     yield from _labelled("Gates", one.gates)
     earlier = len(one.old) - 2

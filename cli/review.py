@@ -42,7 +42,12 @@ def overview(folder: Path) -> Reply:
         return Reply(reply, text)
     table = [["Sample", "Axis", "Decision", "Proposed answer"]]
     table += [
-        [one.sample_id, str(one.axis), one.word.decision if one.word else "waits", brief(one)]
+        [
+            clean(one.sample_id),
+            str(one.axis),
+            clean(one.word.decision) if one.word else "waits",
+            brief(one),
+        ]
         for one in found
     ]
     lines = [*aligned(table, [False] * 4), "", *wrapped(_next(folder, len(waiting)), 96)]

@@ -47,8 +47,8 @@ class Sheet:
         self.wrapped(Text(clean(text), style=style), indent=indent, hanging=hanging)
 
     def line_as_is(self, line: str, *, indent: int, style: str = "") -> None:
-        """Add one line of figures that is aligned already; what is untrusted in it was cleaned."""
-        self._lines.append(Text(" " * indent + line, style=style))
+        """Add one line of figures that is aligned already: its spaces stay as they are."""
+        self._lines.append(Text(" " * indent + clean_lines(line), style=style))
 
     def labelled(
         self, label: str, text: object, *, column: int, indent: int = 0, style: str = ""

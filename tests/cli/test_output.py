@@ -81,3 +81,9 @@ def test_a_character_that_stdout_lacks_is_replaced() -> None:
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environ)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"caf?\n", b"")
+
+
+def test_nothing_but_colours_reaches_the_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\x1b[31mred\x1b[0m\x1b]0;title\x07\x9b2J\x1b[2J\u202eevil\x00\x1b\n  next  line"
+    write(Reply(None, text), as_json=False)
+    assert capsys.readouterr().out == "\x1b[31mred\x1b[0m2Jevil\n  next  line\n"

@@ -209,6 +209,8 @@ def follower(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
             [sys.executable, "-m", "middo", "trace", str(folder), "--follow"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A shell that runs the tests in the background has them ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         yield process
         process.kill()

@@ -102,7 +102,7 @@ class Guard:
             path = "/" + scope["raw_path"].decode("latin-1").lstrip("/\\")
             return _redirect(path + (f"?{rest}" if rest else ""), self._cookie())
         held = _cookies(headers.get("cookie", ""), self._door.cookie)
-        if any([_same(value, self._door.session) for value in held]):
+        if any(_same(value, self._door.session) for value in held):
             return self._app
         line = "Open the whole address that `middo view` printed: it holds a token."
         if headers.get("sec-fetch-site") == "cross-site":

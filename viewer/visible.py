@@ -45,7 +45,8 @@ def left_out(characters: int) -> Markup:
         return Markup()
     one = "character" if characters == 1 else "characters"
     return Markup(
-        '<span class="left-out"> … {:,} {} more, whole in <code>middo explain --json</code> … </span>'
+        '<span class="left-out"> … {:,} {} more, '
+        "whole in <code>middo explain --json</code> … </span>"
     ).format(characters, one)
 
 

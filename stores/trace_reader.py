@@ -143,7 +143,7 @@ class TraceReader:
         return [
             Judged(
                 *(round, text_from(sample), attempt, proposal, node, text_from(gate)),
-                *(bool(passed), json.loads(text_from(numbers)), text_from(reason), at),
+                *(bool(passed), _parsed(numbers), text_from(reason), at),
             )
             for round, sample, attempt, proposal, node, gate, passed, numbers, reason, at in rows
         ]
@@ -201,7 +201,21 @@ class TraceReader:
                 **fields,
                 messages=messages[number],
                 raw=answers[number],
-                value=None if value is None else json.loads(text_from(value)),
+                value=None if value is None else _parsed(value),
             )
             calls.append((number, call))
         return calls
+
+
+def _parsed(text: Any) -> Any:
+    """Return the JSON that a column holds.
+
+    Raises:
+        MiddoError: it holds none.
+    """
+    try:
+        return json.loads(text_from(text))
+    except (ValueError, RecursionError) as error:
+        raise MiddoError(
+            "traces.db holds a text that is no JSON: it is damaged; move it away to go on without"
+        ) from error

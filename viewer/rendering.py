@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..core.redaction import without_keys
 from ..inspection import figures
+from .classes import class_of
 from .links import Links
 from .visible import left_out, plain, shown, visible
 
@@ -26,6 +27,7 @@ def environment() -> Environment:
         visible=visible,
         shown=shown,
         left_out=left_out,
+        class_of=class_of,
         plain=plain,
         count=figures.count,
         several=figures.several,

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from middo.core.records import Axis
 from middo.viewer.visible import MOST_SHOWN
+from tests.inspection.diagnosed import diagnose
 from tests.inspection.folder import Folder, numbered
 
 from .conftest import BIDI, HANDLER, LONG, SCRIPT, hostile, served
@@ -91,6 +93,37 @@ def test_hidden_characters_never_reach_a_page(browser: TestClient) -> None:
     shown = "".join(opened(browser, f"/samples/{hostile()[2].id}").text)
     assert "U+202E" in shown and "U+2066" in shown and "U+0000" in shown and "U+001B" in shown
     assert BIDI not in shown
+
+
+ODD = 'odd" onclick=x \u202e\x1b'
+
+
+def test_words_of_a_run_that_nobody_knows_are_marked_and_choose_no_look(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    rows = sorted(numbered(12), key=lambda row: row.id)
+    ids = [row.id for row in rows]
+    folder.dataset(0, rows, gate=ODD)
+    diagnose(
+        folder, 0, rows, losses=[2.0] * 12, quality=[0.5] * 12, flags=[(rows[0], Axis.QUALITY)]
+    )
+    folder.outcome(0, rows[0], Axis.QUALITY, "rejected", f"{ODD}: x")
+    folder.finish(best=0)
+    for browser in served(folder.path):
+        for path in ("/", "/rounds/0", "/samples", f"/samples/{ids[0]}", "/compare"):
+            check_classes(browser.get(path))
+        folder.fates(0, {ids[0]: (ODD, f"{ODD}: x")})
+        for path in ("/", "/rounds/0", f"/samples/{ids[0]}"):
+            check_classes(browser.get(path))
+
+
+def check_classes(answer: Any) -> None:
+    assert answer.status_code == 200, answer.url
+    assert not set(answer.text) & set("\u202e\x1b"), answer.url
+    for tag, attributes in Page(answer.text).elements:
+        for name in ("class", "id"):
+            words = str(attributes.get(name) or "").split()
+            assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", word) for word in words), (tag, words)
+            assert "odd" not in words and "onclick=x" not in words
 
 
 def test_a_line_of_a_megabyte_is_cut_in_the_table_and_on_its_page(browser: TestClient) -> None:

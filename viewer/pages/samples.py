@@ -173,6 +173,8 @@ def _facets(query: Query, found: Page) -> list[dict[str, Any]]:
         chosen = getattr(query, name)
         chosen = "" if chosen is None else str(chosen)
         links = [_choice(query, name, facet, chosen) for facet in values if facet.count or chosen]
+        for number, link in enumerate(links):
+            link["number"] = number
         if links:
             groups.append({"name": name, "label": label, "links": links, "shown": FACETS_SHOWN})
     return groups

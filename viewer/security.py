@@ -183,6 +183,8 @@ def _sealed(send: Send) -> Send:
     async def sealed(message: Any) -> None:
         if message["type"] == "http.response.start":
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _OURS]
+            if message["status"] == 405:
+                kept.append((b"allow", b"GET, HEAD"))
             message = {**message, "headers": [*kept, *HEADERS]}
         await send(message)
 

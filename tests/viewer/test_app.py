@@ -193,6 +193,10 @@ def test_a_search_finds_a_sample_and_can_be_let_go(browser: TestClient) -> None:
         "/samples?order=id;drop",
         "/samples?cluster=1e9",
         "/samples?page=x",
+        "/samples?page=1_000",
+        "/samples?page=%D9%A1",
+        "/samples?page=%2B1",
+        "/samples?cluster=--1",
         "/compare?run=..%2f..%2fetc",
     ],
 )

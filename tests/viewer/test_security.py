@@ -98,6 +98,7 @@ def test_what_other_sites_fetch_is_refused(site: str, mode: str, dest: str, stat
 def test_only_reading_is_answered(method: str) -> None:
     answer = client().request(method, "/")
     assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
     assert "read-only" in answer.text
 
 

@@ -226,7 +226,16 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 
 DEEP = "[" * 100_000
-BROKEN = ("{", DEEP, "\x00", "[]", "null", "{}", '{"rounds":[1]}', '{"status":"x","rounds":{}}')
+BROKEN: tuple[str, ...] = (
+    "{",
+    DEEP,
+    "\x00",
+    "[]",
+    "null",
+    "{}",
+    '{"rounds":[1]}',
+    '{"status":"x","rounds":{}}',
+)
 BROKEN += ('{"status":"x","rounds":[{}]}', '{"status":1,"rounds":[]}')
 
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from ..core.errors import DataError
 
 Columns = Mapping[str, NDArray[Any]]
+_COLUMNS = {"id", "flags", "unscored", "cluster", "answer_tokens"} | {
+    *("complexity", "density", "quality", "loss_base", "loss_tuned")
+}
+"""Those that readers rely on."""
 
 
 def read_columns(path: Path) -> Columns:
@@ -23,10 +27,17 @@ def read_columns(path: Path) -> Columns:
 
         with pq.ParquetFile(path) as file:
             names = [name for name in file.schema_arrow.names if name != "neighbours"]
-            table = file.read(columns=names)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            found = _arrays(file.read(columns=names))
+    except (OSError, ValueError, TypeError) as error:  # pyarrow's errors are of these classes
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from error
+    missing = _COLUMNS - found.keys()
+    if missing:
+        raise DataError(f"{path}: has no column {min(missing)!r}; diagnose the round again")
+    return found
+
+
+def _arrays(table: Any) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]

@@ -5,20 +5,20 @@ for is as fresh as the files, and files that did not change are not read twice. 
 written into the folder.
 """
 
-import json
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.config import RunConfig
-from ..core.errors import ConfigError, MiddoError, UsageError
+from ..core.errors import ConfigError, UsageError
 from ..formats.configuration import load_config
 from ..stores.database import Database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
 from ..stores.trace_schema import TRACES_DB
+from .diagnoses import read_diagnosis
 from .memory import MOST_ROUNDS, Memory
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Record:
 
     def diagnosis(self, k: int) -> dict[str, Any] | None:
         """Return `diagnosis.json` of a round; None while there is none. Don't change it."""
-        return self._read(self.round_folder(k) / "diagnosis.json", _json)
+        return self._read(self.round_folder(k) / "diagnosis.json", read_diagnosis)
 
     def source_round(self, k: int) -> int:
         """Return whose data set a round looked at: its own, or the best one's after a rollback."""
@@ -262,16 +262,6 @@ def open_record(folder: Path) -> Record:
 
 def _config(path: Path) -> RunConfig:
     return load_config(path, environ={})
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise MiddoError(f"{path}: not readable JSON ({error}); diagnose the round again") from (
-            error
-        )
-    return document
 
 
 def _columns(path: Path) -> "Columns":

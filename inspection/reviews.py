@@ -1,6 +1,5 @@
 """What waits for a person: each proposal beside its original, with what the gates said of it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..stores.facts import Facts
 from ..stores.ledger import Ledger, Outcome
 from ..stores.reviews import Reviews, Word
 from ..stores.samples import Version
+from .diagnoses import read_diagnosis
 from .record import Record
 
 
@@ -72,7 +72,7 @@ def under_review(folder: Path, database: Database) -> list[Waiting]:
     outcomes = [one for one in Ledger(database).outcomes(number) if one.fate == "accepted"]
     standing = reviews.standing(number)
     path = folder / "rounds" / str(number) / "diagnosis.json"
-    diagnosis = json.loads(path.read_text(encoding="utf-8"))
+    diagnosis = read_diagnosis(path)
     reasons: dict[str, list[str]] = {}
     for flag in diagnosis["flags"]:
         reasons.setdefault(flag["id"], []).append(f"{flag['axis']}: {flag['reason']}")

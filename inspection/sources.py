@@ -5,7 +5,6 @@ written is incomplete; readers then make their own in Middo's cache, named by wh
 since nothing but a run writes into its folder.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from ..stores.indexing import fingerprint, index_writer
 from ..stores.lock import is_locked
 from ..stores.samples import MANIFEST, Version, read_manifest
 from ..stores.shared import shared_scores_file
+from .diagnoses import read_diagnosis
 
 PATIENCE = 60.0
 """Seconds that a living run gets to index what it has just written."""
@@ -59,8 +59,7 @@ def rounds_in(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _source_round(diagnosis: Path) -> int:
-    document = json.loads(diagnosis.read_text(encoding="utf-8"))
-    return int(document["source_round"])
+    return int(read_diagnosis(diagnosis)["source_round"])
 
 
 class Contained:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import DataError
 from ..core.records import Axis
 from ..stores.index import Index
 from .columns import Columns
@@ -132,6 +133,8 @@ def _fates(columns: _Columns, settled: Mapping[str, tuple[str, str]]) -> _Fates:
         place = columns.places.get(name)
         if place is None:
             continue
+        if fate not in _FATES:
+            raise DataError(f"ledger.db: unknown fate {fate[:40]!r} of the sample {name}")
         codes[place] = _FATES.index(fate)
         if reason and fate != "accepted":
             gates[place] = names.setdefault(gate_of(reason), len(names))

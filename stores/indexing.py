@@ -146,11 +146,10 @@ class IndexWriter:
         centre = None if projection is None else projection.centre.tobytes()
         places = _Places(embeddings, projection)
         total = 0
-        with pq.ParquetFile(signals) as file:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                with _committed(self._connection):
-                    self._add_signals(round, total, batch.to_pylist(), places)
-                total += batch.num_rows
+        for rows in _rows_of(signals):
+            with _committed(self._connection):
+                self._add_signals(round, total, rows, places)
+            total += len(rows)
         places.refuse_leftover()
         with _committed(self._connection):
             self._connection.execute(
@@ -224,6 +223,21 @@ class IndexWriter:
             "INSERT INTO flags VALUES (?, ?, ?)",
             ((round, numbers[row["id"]], axis) for row in rows for axis in row.get("flags") or []),
         )
+
+
+def _rows_of(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows of a Parquet file, as many as a transaction takes.
+
+    Raises:
+        DataError: the file can't be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                yield batch.to_pylist()
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a readable Parquet file ({reason})") from error
 
 
 class _Places:

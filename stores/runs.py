@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import DataError, UsageError
 from .lock import is_locked
 
 RUN_JSON = "run.json"
@@ -56,6 +56,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the folder is no run folder.
+        DataError: the file can't be read, or is none that Middo wrote.
     """
     path = folder / RUN_JSON
     try:
@@ -64,13 +65,29 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder}: no run folder (it has no {RUN_JSON}); see `middo list`") from (
             error
         )
+    except RecursionError as error:
+        raise DataError(f"{path}: can't be read (nested too deeply)") from error
     except (ValueError, OSError) as error:
-        raise UsageError(f"{path}: can't be read ({error})") from error
+        raise DataError(f"{path}: can't be read ({error})") from error
     if not isinstance(document, dict):
-        raise UsageError(f"{path}: holds no JSON object; it was not written by Middo")
+        raise DataError(f"{path}: holds no JSON object; it was not written by Middo")
+    if not _is_run(document):
+        raise DataError(
+            f"{path}: holds no status, or rounds without numbers; it was not written by Middo"
+        )
     if document.get("status") == "running" and not is_locked(folder):
         return {**document, "status": "interrupted"}
     return document
+
+
+def _is_run(document: dict[str, Any]) -> bool:
+    """Return whether a document has what every reader relies on; rounds may not have begun."""
+    rounds = [] if document.get("rounds") is None else document["rounds"]
+    return (
+        isinstance(document.get("status"), str)
+        and isinstance(rounds, list)
+        and all(isinstance(one, dict) and isinstance(one.get("round"), int) for one in rounds)
+    )
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:

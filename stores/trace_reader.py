@@ -171,7 +171,7 @@ class TraceReader:
         return [
             Judged(
                 *(round, text_from(sample), attempt, proposal, node, text_from(gate)),
-                *(bool(passed), json.loads(text_from(numbers)), text_from(reason), at),
+                *(bool(passed), _parsed(numbers), text_from(reason), at),
             )
             for round, sample, attempt, proposal, node, gate, passed, numbers, reason, at in rows
         ]
@@ -220,7 +220,7 @@ class TraceReader:
         for number, text in answered:
             answers[number].append(text_from(text))
         parsed: list[tuple[Any, ...]] = self._database.query(f"{_VALUES} WHERE id IN ({numbers})")
-        values = {number: json.loads(text_from(text)) for number, text in parsed}
+        values = {number: _parsed(text) for number, text in parsed}
         return [_call(row, messages[row[0]], answers[row[0]], values.get(row[0])) for row in rows]
 
 
@@ -250,3 +250,17 @@ def _call(
     for name in _TEXTS:
         fields[name] = None if fields[name] is None else text_from(fields[name])
     return Call(**fields, messages=messages or [], raw=raw or [], value=value)
+
+
+def _parsed(text: Any) -> Any:
+    """Return the JSON that a column holds.
+
+    Raises:
+        MiddoError: it holds none.
+    """
+    try:
+        return json.loads(text_from(text))
+    except (ValueError, RecursionError) as error:
+        raise MiddoError(
+            "traces.db holds a text that is no JSON: it is damaged; move it away to go on without"
+        ) from error

@@ -2,9 +2,11 @@
 
 The SDK's own exporter takes headers and credentials from `OTEL_*` variables, follows redirects with
 both, tells of failures only by logging, and can't be told to hurry. Here a failure is kept in
-words, and a message goes to the host that the run names, or not at all.
+words, and a message goes to the host that the run names, or not at all: neither `~/.netrc` nor the
+proxies of the environment have a say. Only a private certificate authority is taken from there.
 """
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,9 @@ PATIENCE = 10.0
 _WAITS = (1.0, 4.0)
 """Seconds before the second and the third try."""
 
+_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that may name a file of certificates to trust; the first that is set counts."""
+
 _PASSING = {429, 502, 503, 504}
 _PROTOBUF = "application/x-protobuf"
 
@@ -40,6 +45,11 @@ class OtlpSender(SpanExporter):
         self.problem: str | None = None
         self._url = traces_url(endpoint)
         self._session = requests.Session()
+        # Else a login of `~/.netrc` would replace the header that is given here.
+        self._session.trust_env = False
+        self._authority = next((name for name in _AUTHORITIES if os.environ.get(name)), None)
+        if self._authority is not None:
+            self._session.verify = os.environ[self._authority]
         self._session.headers.update({"content-type": _PROTOBUF, "user-agent": "middo", **headers})
         self._hurry = threading.Event()
         self._deadline = float("inf")
@@ -99,8 +109,11 @@ class OtlpSender(SpanExporter):
             return "has no certificate that this machine trusts", 0, False
         except requests.ConnectionError:
             return "can't be reached (traces.otlp)", 0, True
-        except requests.RequestException as error:
-            return f"can't be asked ({type(error).__name__})", 0, False
+        except OSError as error:  # those of requests are such, and a missing file of certificates
+            if isinstance(error, requests.RequestException) or self._authority is None:
+                return f"can't be asked ({type(error).__name__})", 0, False
+            file = f"{self._session.verify}, which {self._authority} names"
+            return f"can't be asked, as there are no certificates in {file}", 0, False
         if reply.ok and not reply.is_redirect:
             return None, _refused(reply), False
         return _words(reply.status_code), 0, reply.status_code in _PASSING

@@ -56,7 +56,8 @@ def paused_run(folder: Path) -> Path:
     held = Sample("dd55", (Message("user", "And there?"), Message("assistant", HELD)), "f.jsonl:5")
     write_version(folder / "holdout", [held], parent=None, made_by={})
     flags = [{"id": name, "axis": "quality", "reason": "reads like a broken one"} for name in names]
-    (source / "diagnosis.json").write_text(json.dumps({"flags": flags}), encoding="utf-8")
+    diagnosis = {"source_round": 0, "axes": {}, "flags": flags}
+    (source / "diagnosis.json").write_text(json.dumps(diagnosis), encoding="utf-8")
     write_signals(
         source / "signals.parquet",
         {"id": list(names), "source": [""] * 4, "neighbours": [[names[n - 1]] for n in range(4)]},

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from ..core.errors import MiddoError, UsageError
+from ..core.errors import DataError, MiddoError, UsageError
 from ..inspection.record import Record
 from .links import Served
 from .pages.frame import error_frame
@@ -41,7 +41,8 @@ def make_app(record: Record, door: Door) -> App:
                 html = render(template, links, context)
                 return HTMLResponse(html, background=next(tasks, None))
             except UsageError as error:
-                return refused(404, str(error))
+                # What an address asks for is not there; or a file of the run is broken.
+                return refused(500 if isinstance(error, DataError) else 404, str(error))
             except MiddoError as error:
                 return refused(500, str(error))
             except HTTPException:

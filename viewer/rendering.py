@@ -7,8 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..core.redaction import without_keys
 from ..inspection import figures
+from .classes import class_of
 from .links import Links
-from .visible import plain, visible
+from .visible import left_out, plain, shown, visible
 
 
 @cache
@@ -24,6 +25,9 @@ def environment() -> Environment:
     )
     made.filters.update(
         visible=visible,
+        shown=shown,
+        left_out=left_out,
+        class_of=class_of,
         plain=plain,
         count=figures.count,
         several=figures.several,

@@ -10,7 +10,6 @@ exchanged for a cookie that scripts can't read.
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -102,7 +101,8 @@ class Guard:
             # `//host` would leave this server: a path begins with exactly one slash.
             path = "/" + scope["raw_path"].decode("latin-1").lstrip("/\\")
             return _redirect(path + (f"?{rest}" if rest else ""), self._cookie())
-        if _same(_cookie(headers.get("cookie", ""), self._door.cookie), self._door.session):
+        held = _cookies(headers.get("cookie", ""), self._door.cookie)
+        if any(_same(value, self._door.session) for value in held):
             return self._app
         line = "Open the whole address that `middo view` printed: it holds a token."
         if headers.get("sec-fetch-site") == "cross-site":
@@ -136,22 +136,27 @@ def _is_visit(headers: Mapping[str, str]) -> bool:
 
 
 def _headers(scope: Scope) -> dict[str, str] | None:
-    """Return the headers by lower-case name; None where one that decides comes twice."""
+    """Return the headers by lower-case name; None where one that decides comes twice.
+
+    Cookies may come in several headers: they are joined.
+    """
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1").lower()
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if name in found and name in ("host", "origin", "sec-fetch-site"):
             return None
-        found[name] = raw_value.decode("latin-1")
+        found[name] = f"{found[name]}; {value}" if name == "cookie" and name in found else value
     return found
 
 
-def _cookie(header: str, name: str) -> str:
-    try:
-        jar: SimpleCookie = SimpleCookie(header)
-    except CookieError:
-        return ""
-    return jar[name].value if name in jar else ""
+def _cookies(header: str, name: str) -> list[str]:
+    """Return the values of a cookie in the order sent.
+
+    All ports of a host share their cookies, so neighbours may hold what no standard allows, and may
+    repeat our name: each pair stands for itself.
+    """
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return [value for key, _, value in pairs if key == name]
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -178,6 +183,8 @@ def _sealed(send: Send) -> Send:
     async def sealed(message: Any) -> None:
         if message["type"] == "http.response.start":
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _OURS]
+            if message["status"] == 405:
+                kept.append((b"allow", b"GET, HEAD"))
             message = {**message, "headers": [*kept, *HEADERS]}
         await send(message)
 

@@ -10,10 +10,14 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
 from ..inspection.record import Record
-from .security import TOKEN, Door, hosts_of
+from .security import TOKEN, App, Door, hosts_of
+
+if TYPE_CHECKING:
+    import uvicorn
 
 PORT = 8710
 """The first choice: a fixed origin keeps what a browser remembers of it, such as the theme."""
@@ -66,9 +70,21 @@ def serve(record: Record, bound: Bound, ready: Callable[[], None]) -> None:
             await super().startup(sockets)
             ready()
 
-    config = uvicorn.Config(
-        make_app(record, bound.door),
+    Server(configured(make_app(record, bound.door))).run(sockets=[bound.socket])
+
+
+def configured(app: App) -> "uvicorn.Config":
+    """Return how the application is served."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        # The parser that uvicorn brings: what is tested is what runs, whatever else is installed.
+        http="h11",
         log_config=None,
+        # Any web page can send what is no request, and must not write to the terminal with it. What
+        # goes wrong in a page is told by the application.
+        log_level="critical",
         access_log=False,
         lifespan="off",
         ws="none",
@@ -77,7 +93,6 @@ def serve(record: Record, bound: Bound, ready: Callable[[], None]) -> None:
         server_header=False,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
     )
-    Server(config).run(sockets=[bound.socket])
 
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

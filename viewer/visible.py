@@ -2,7 +2,8 @@
 
 Escaping makes a text harmless to the browser; this makes it honest to the reader. A NUL, an escape
 or a right-to-left override stands as its code point in a marked box. Where a joiner or a variation
-selector belongs to the writing (emoji, Persian, Indic scripts) it is left alone.
+selector belongs to the writing (emoji, Persian, Indic scripts) it is left alone. And it is short
+enough for a browser: an unbroken line of a megabyte would hold it up for most of a minute.
 """
 
 import re
@@ -10,6 +11,9 @@ import unicodedata
 from functools import cache
 
 from markupsafe import Markup, escape
+
+MOST_SHOWN = 20_000
+"""Characters that a page shows of one text; of the rest it says how long it is."""
 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
@@ -27,6 +31,23 @@ def visible(text: object) -> Markup:
     spaced = escape(str(text).replace("\r\n", "\n"))
     # Escaping neither adds nor takes a hidden character, so marks may be set after it.
     return Markup(_SUSPECT.sub(lambda found: _mark(found.group()), str(spaced)))
+
+
+def shown(text: object) -> Markup:
+    """Return a text of any length as `visible` does: its beginning, and how much more there is."""
+    whole = str(text)
+    return visible(whole[:MOST_SHOWN]) + left_out(len(whole) - MOST_SHOWN)
+
+
+def left_out(characters: int) -> Markup:
+    """Return the mark for characters that a page does not show; nothing where it shows all."""
+    if characters <= 0:
+        return Markup()
+    one = "character" if characters == 1 else "characters"
+    return Markup(
+        '<span class="left-out"> … {:,} {} more, '
+        "whole in <code>middo explain --json</code> … </span>"
+    ).format(characters, one)
 
 
 def plain(text: object) -> str:

@@ -1,5 +1,6 @@
 """The pages of a finished run in a real browser."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -7,12 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from middo.core.records import Axis
 from middo.inspection.figures import several
 from middo.inspection.record import Record, open_record
 from middo.inspection.samples import Query
 from middo.inspection.table import rows
+from middo.viewer.visible import MOST_SHOWN
+from tests.browser.conftest import served
 from tests.browser.runs import HIDDEN, LONG
 from tests.browser.watching import NARROW, Watched, every_look, watched
+from tests.inspection.folder import Folder, proposal, rewritten, sample
 
 
 @pytest.fixture
@@ -69,8 +74,30 @@ def test_a_very_long_word_does_not_widen_a_phone(seen: Watched, record: Record) 
     )
     seen.page.set_viewport_size(NARROW)
     seen.open(f"samples/{long}")
-    assert LONG in seen.page.locator("main").inner_text()
+    assert LONG[:MOST_SHOWN] in seen.page.locator("main").inner_text()
     assert seen.sideways() <= 0
+
+
+def test_the_page_of_a_line_of_a_megabyte_opens_at_once(browser: Browser, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    old = sample("x<" * 500_000, "y " + "z" * 1_000_000, 1)
+    new = rewritten(old, "x<" * 500_000 + "new", "Y " + "w" * 1_000_000, 0)
+    folder.dataset(0, [old], gate="baseline")
+    folder.diagnosis(
+        0, {"quality": {old.id: 0.1}}, [(old.id, Axis.QUALITY, "broken")], vectors={old.id: (1.0,)}
+    )
+    made = proposal(old, new, Axis.QUALITY, "accepted")
+    folder.outcome(0, old, Axis.QUALITY, "accepted", proposals=[made])
+    folder.dataset(1, [new])
+    folder.finish(best=0)
+    with served(folder.path) as address, watched(browser, address) as seen:
+        seen.open()
+        begun = time.monotonic()
+        seen.open(f"samples/{old.id}")
+        assert "characters more" in seen.page.locator("main").inner_text()
+        assert seen.sideways() <= 0
+        assert time.monotonic() - begun < 5
+        assert seen.trouble() == [] and seen.violations() == []
 
 
 def test_what_a_search_box_holds_is_no_syntax(seen: Watched) -> None:

@@ -24,7 +24,7 @@ IDS = sorted(one.id for one in SAMPLES)
 def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run folder"):
         open_record(tmp_path / "nothing")
-    write_run(tmp_path, {"run": "x"})
+    write_run(tmp_path, {"run": "x", "status": "finished"})
     with pytest.raises(UsageError, match=r"no ledger\.db"):
         open_record(tmp_path)
 

@@ -11,7 +11,7 @@ from middo.stores.runs import list_runs, make_folder, read_run, write_json, writ
 
 
 def test_a_running_run_without_an_owner_was_interrupted(tmp_path: Path) -> None:
-    document = {"run": "r", "status": "running", "rounds": [1]}
+    document = {"run": "r", "status": "running", "rounds": [{"round": 0}]}
     write_run(tmp_path, document)
     assert read_run(tmp_path) == {**document, "status": "interrupted"}
     with run_lock(tmp_path):

@@ -1,9 +1,11 @@
 """A collector on the loopback interface, which reads what it gets as OTLP says."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -24,10 +26,24 @@ class Collector(ThreadingHTTPServer):
         self.status = 200
         self.rejected = 0
         self.location = ""
+        self.scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
+
+    def encrypt(self, certificate: Path) -> None:
+        """Speak TLS with a certificate and its key, both in one file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # Hands are shaken in the connection's own thread, where a refusal ends nothing else.
+        self.socket = context.wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.scheme = "https"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that trust no certificate of ours."""
 
     @property
     def spans(self) -> list[Any]:
@@ -68,9 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """Serve a collector while the block runs."""
+def collecting(certificate: Path | None = None) -> Iterator[Collector]:
+    """Serve a collector while the block runs, with a certificate over TLS."""
     server = Collector()
+    if certificate is not None:
+        server.encrypt(certificate)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

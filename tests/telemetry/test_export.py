@@ -2,9 +2,12 @@
 
 import json
 import logging
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +32,20 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "_WAITS", (0.001, 0.001))
+
+
+def own_certificate(folder: Path) -> Path:
+    """Return a file with a new key and a certificate for 127.0.0.1 that it signed itself."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on PATH")
+    made = folder / "own.pem"
+    asked = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    asked += " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -config /dev/null"
+    files = ["-keyout", str(folder / "key"), "-out", str(folder / "cert")]
+    subprocess.run([openssl, *asked.split(), *files], check=True, capture_output=True)
+    made.write_bytes((folder / "key").read_bytes() + (folder / "cert").read_bytes())
+    return made
 
 
 def tell(url: str, events: list[TraceEvent], **options: Any) -> list[str]:
@@ -96,6 +113,50 @@ def test_variables_neither_lead_elsewhere_nor_add_headers(
         assert other.paths == []
     assert "x-api-key" not in collector.headers[0]
     assert len(collector.spans) == 10
+
+
+def test_a_login_of_the_users_netrc_never_takes_the_place_of_the_headers(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logins = tmp_path / "netrc"
+    logins.write_text("machine 127.0.0.1 login me password of-another-service\n", encoding="utf-8")
+    logins.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(logins))
+    given = {"authorization": "Bearer of-something"}
+    for headers, sent in ((given, "Bearer of-something"), ({}, None)):
+        assert tell(collector.url, life(), headers=headers) == []
+        assert collector.headers[-1].get("authorization") == sent
+
+
+def test_no_proxy_of_the_environment_gets_the_texts(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with collecting() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert tell(collector.url, life()) == []
+        assert proxy.paths == []
+    assert len(collector.spans) == 10
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_private_authority_is_trusted_where_its_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    certificate = own_certificate(tmp_path)
+    with collecting(certificate) as server:
+        (note,) = tell(server.url, life())
+        assert "has no certificate that this machine trusts" in note
+        monkeypatch.setenv(name, str(certificate))
+        assert tell(server.url, life()) == []
+        assert len(server.spans) == 10
+        monkeypatch.setenv(name, str(tmp_path / "missing.pem"))
+        (note,) = tell(server.url, life())
+        assert f"missing.pem, which {name} names" in note
 
 
 def test_an_endpoint_that_is_down_is_noted_once(

@@ -1,15 +1,20 @@
 """The application as a browser without scripts sees it, over a run of hostile samples."""
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from tests.inspection.folder import Folder
+from middo.core.records import Axis
+from middo.viewer.visible import MOST_SHOWN
+from tests.inspection.diagnosed import diagnose
+from tests.inspection.folder import Folder, numbered
 
 from .conftest import BIDI, HANDLER, LONG, SCRIPT, hostile, served
 
@@ -90,12 +95,45 @@ def test_hidden_characters_never_reach_a_page(browser: TestClient) -> None:
     assert BIDI not in shown
 
 
-def test_a_line_of_a_megabyte_is_cut_in_the_table_and_whole_on_its_page(
-    browser: TestClient,
-) -> None:
+ODD = 'odd" onclick=x \u202e\x1b'
+
+
+def test_words_of_a_run_that_nobody_knows_are_marked_and_choose_no_look(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    rows = sorted(numbered(12), key=lambda row: row.id)
+    ids = [row.id for row in rows]
+    folder.dataset(0, rows, gate=ODD)
+    diagnose(
+        folder, 0, rows, losses=[2.0] * 12, quality=[0.5] * 12, flags=[(rows[0], Axis.QUALITY)]
+    )
+    folder.outcome(0, rows[0], Axis.QUALITY, "rejected", f"{ODD}: x")
+    folder.finish(best=0)
+    for browser in served(folder.path):
+        for path in ("/", "/rounds/0", "/samples", f"/samples/{ids[0]}", "/compare"):
+            check_classes(browser.get(path))
+        folder.fates(0, {ids[0]: (ODD, f"{ODD}: x")})
+        for path in ("/", "/rounds/0", f"/samples/{ids[0]}"):
+            check_classes(browser.get(path))
+
+
+def check_classes(answer: Any) -> None:
+    assert answer.status_code == 200, answer.url
+    assert not set(answer.text) & set("\u202e\x1b"), answer.url
+    for tag, attributes in Page(answer.text).elements:
+        for name in ("class", "id"):
+            words = str(attributes.get(name) or "").split()
+            assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", word) for word in words), (tag, words)
+            assert "odd" not in words and "onclick=x" not in words
+
+
+def test_a_line_of_a_megabyte_is_cut_in_the_table_and_on_its_page(browser: TestClient) -> None:
     row = hostile()[3]
     assert len(browser.get("/samples").text) < 200_000
-    assert f"{LONG} prompt" in "".join(opened(browser, f"/samples/{row.id}").text)
+    answer = browser.get(f"/samples/{row.id}")
+    whole = "".join(Page(answer.text).text)
+    assert f"{LONG} prompt"[:MOST_SHOWN] in whole
+    assert f"{len(LONG) + len(' prompt') - MOST_SHOWN:,} characters more" in whole
+    assert len(answer.text) < 500_000
 
 
 @pytest.mark.parametrize(
@@ -155,6 +193,10 @@ def test_a_search_finds_a_sample_and_can_be_let_go(browser: TestClient) -> None:
         "/samples?order=id;drop",
         "/samples?cluster=1e9",
         "/samples?page=x",
+        "/samples?page=1_000",
+        "/samples?page=%D9%A1",
+        "/samples?page=%2B1",
+        "/samples?cluster=--1",
         "/compare?run=..%2f..%2fetc",
     ],
 )
@@ -166,16 +208,111 @@ def test_an_address_that_names_nothing_is_one_clear_line(browser: TestClient, pa
     assert len(page.all("h1")) == 1
 
 
-def test_a_broken_file_of_the_run_is_one_line_without_a_traceback(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "run")
+def small(path: Path) -> Folder:
+    """Make a run of one diagnosed round."""
+    folder = Folder(path)
+    rows = numbered(3)
+    folder.dataset(0, rows, gate="baseline")
+    folder.diagnosis(0, {"quality": {row.id: 0.5 for row in rows}})
+    folder.finish(best=0)
+    return folder
+
+
+@pytest.fixture
+def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Hold that nothing is written to the terminal."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+DEEP = "[" * 100_000
+BROKEN: tuple[str, ...] = (
+    "{",
+    DEEP,
+    "\x00",
+    "[]",
+    "null",
+    "{}",
+    '{"rounds":[1]}',
+    '{"status":"x","rounds":{}}',
+)
+BROKEN += ('{"status":"x","rounds":[{}]}', '{"status":1,"rounds":[]}')
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("held", BROKEN)
+def test_a_broken_document_of_the_run_is_one_line_without_a_traceback(
+    tmp_path: Path, held: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = small(tmp_path / "run")
     for browser in served(folder.path):
-        (folder.path / "run.json").write_text("{", encoding="utf-8")
-        for path in ("/", "/samples", "/nope"):
+        (folder.path / "run.json").write_text(held, encoding="utf-8")
+        for path in ("/", "/samples", "/rounds/0", "/compare", "/progress"):
             answer = browser.get(path)
-            assert answer.status_code == 404
-            assert len(Page(answer.text).all("h1")) == 1
-            assert "Traceback" not in answer.text
-        assert "run.json: can&#39;t be read" in browser.get("/").text
+            assert answer.status_code == 500
+            page = Page(answer.text)
+            assert len(page.all("h1")) == 1 and "Not found" not in answer.text
+            assert "run.json: " in "".join(page.text), path
+        assert browser.get("/nope").status_code == 404
+    assert caplog.records == []
+
+
+def test_another_run_whose_document_is_broken_is_not_offered(tmp_path: Path) -> None:
+    folder = small(tmp_path / "run")
+    for held in BROKEN:
+        other = tmp_path / "other"
+        other.mkdir(exist_ok=True)
+        (other / "run.json").write_text(held, encoding="utf-8")
+        for browser in served(folder.path):
+            assert "other" not in [
+                one["value"] for one in opened(browser, "/compare").all("option")
+            ]
+
+
+@pytest.mark.parametrize("held", ["{", DEEP, "[]", "{}", '{"source_round":"x"}', "null"])
+def test_a_broken_diagnosis_is_one_line(
+    tmp_path: Path, held: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = small(tmp_path / "run")
+    (folder.path / "rounds" / "0" / "diagnosis.json").write_text(held, encoding="utf-8")
+    assert_one_line(folder, ("/rounds/0", "/samples/" + first()), "diagnosis.json: ")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("held", [b"", b"PAR1" + b"x" * 300 + b"PAR1", None])
+def test_a_damaged_table_of_signals_is_one_line(
+    tmp_path: Path, held: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = small(tmp_path / "run")
+    path = folder.path / "rounds" / "0" / "signals.parquet"
+    if held is None:
+        pq.write_table(pq.read_table(path, columns=["id"]), path)
+    else:
+        path.write_bytes(held)
+    assert_one_line(folder, ("/rounds/0", "/samples"), "signals.parquet: ")
+    assert caplog.records == []
+
+
+def test_a_fate_that_there_is_not_is_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = small(tmp_path / "run")
+    folder.fates(0, {first(): ("vanished", "")})
+    assert_one_line(folder, ("/samples",), "unknown fate 'vanished'")
+    assert caplog.records == []
+
+
+def first() -> str:
+    return min(row.id for row in numbered(3))
+
+
+def assert_one_line(folder: Folder, paths: tuple[str, ...], said: str) -> None:
+    for browser in served(folder.path):
+        for path in paths:
+            answer = browser.get(path)
+            assert answer.status_code == 500
+            assert said in "".join(Page(answer.text).text), path
+        assert browser.get("/nope").status_code == 404
 
 
 def test_static_files_are_those_of_the_package(browser: TestClient) -> None:

@@ -1,10 +1,14 @@
 """The page of one sample: diffs, gates with their bounds, what the agents said."""
 
+from typing import Any
+
 from starlette.testclient import TestClient
 
 from middo.core.records import Message
+from middo.inspection.diff import word_diff
 from middo.viewer.gauge import gauge
 from middo.viewer.pages.compared import compared
+from middo.viewer.visible import MOST_SHOWN
 from tests.inspection.folder import pair
 
 from .conftest import hostile
@@ -58,6 +62,37 @@ def test_a_system_turn_that_stays_is_left_out() -> None:
     system = Message("system", "Be brief.")
     old, new = (system, *pair("q", "a")), (system, *pair("q", "b"))
     assert [turn["role"] for turn in compared(old, new, adds=False)] == ["user", "assistant"]
+
+
+def test_a_very_long_diff_keeps_what_changed_and_both_its_sides() -> None:
+    before, after = "a " * 300_000, " z" * 300_000
+    old = pair("q", f"{before}old word{after}")
+    (_, turn) = compared(old, pair("q", f"{before}new word{after}"), adds=False)
+    assert [(p.kind, p.text) for p in turn["pieces"][1:3]] == [("removed", "old"), ("added", "new")]
+    first, last = turn["pieces"][0], turn["pieces"][-1]
+    assert len(first.text + first.tail) + first.left_out == len(before)
+    assert first.tail.endswith("a ") and last.text.startswith(" word z")
+    assert shown_of(turn) <= MOST_SHOWN
+
+    (_, turn) = compared(pair("q", "x" * 10**6), pair("q", "y" * 10**6), adds=False)
+    assert [p.kind for p in turn["pieces"]] == ["removed", "added"]
+    for piece, char in zip(turn["pieces"], "xy", strict=True):
+        assert set(piece.text) == {char} and len(piece.text) >= 5_000
+        assert len(piece.text) + piece.left_out == 10**6
+    assert shown_of(turn) <= MOST_SHOWN
+
+
+def test_of_a_diff_with_very_many_changes_the_first_are_shown_and_the_rest_counted() -> None:
+    old = "".join(f"{n} {'x' * 90}.\n" for n in range(1_500))
+    new = "".join(f"{n} {'y' * 90}.\n" for n in range(1_500))
+    (_, turn) = compared(pair("q", old), pair("q", new), adds=False)
+    assert shown_of(turn) <= MOST_SHOWN
+    counted = sum(len(p.text + p.tail) + p.left_out for p in turn["pieces"])
+    assert counted == sum(len(piece.text) for piece in word_diff(old, new))
+
+
+def shown_of(turn: dict[str, Any]) -> int:
+    return sum(len(piece.text + piece.tail) for piece in turn["pieces"])
 
 
 def test_a_gauge_stays_inside_its_bar_and_shades_the_flagged_side() -> None:

@@ -98,6 +98,7 @@ def test_what_other_sites_fetch_is_refused(site: str, mode: str, dest: str, stat
 def test_only_reading_is_answered(method: str) -> None:
     answer = client().request(method, "/")
     assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
     assert "read-only" in answer.text
 
 
@@ -172,6 +173,41 @@ def test_a_cookie_that_is_not_this_session_is_refused(value: str) -> None:
 def test_a_broken_cookie_header_is_refused() -> None:
     made, _ = far()
     assert made.get("/", headers={"Cookie": "=;,\x7f[]{}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        "{first}; {ours}",
+        "{ours}; {first}",
+        "{ours}; middo-9000=an-older-start",
+        "middo-9000=an-older-start; {ours}",
+        'other={{"a": [1]}}; {ours}',
+        "name with spaces=x; {ours}",
+        "{ours}; é=ü",
+        'quoted="half; {ours}',
+        ";;{ours} ;",
+    ],
+)
+def test_cookies_of_other_services_of_the_host_lock_nobody_out(others: str) -> None:
+    made, door = far()
+    ours = f"middo-9000={door.session}"
+    header = others.format(ours=ours, first="a=b; c").encode()
+    assert made.get("/", headers={b"Cookie": header}).text == "in"
+
+
+def test_cookies_may_come_in_several_headers() -> None:
+    made, door = far()
+    ours = ("Cookie", f"middo-9000={door.session}")
+    for headers in ([ours, ("Cookie", "a=b")], [("Cookie", "a=b"), ours]):
+        assert made.get("/", headers=headers).text == "in"
+
+
+@pytest.mark.parametrize("before", ["x", "middo-9000=", 'a="', "middo-900=x; xmiddo-"])
+def test_the_session_counts_only_under_its_own_name(before: str) -> None:
+    made, door = far()
+    header = f"{before}middo-9000={door.session}"
+    assert made.get("/", headers={"Cookie": header}).status_code == 401
 
 
 def test_the_other_checks_hold_beside_the_token() -> None:

@@ -1,12 +1,18 @@
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from middo.core.errors import UsageError
 from middo.viewer import serving
-from middo.viewer.serving import Bound, bind
+from middo.viewer.serving import Bound, bind, configured
+from tests.inspection.folder import Folder, numbered
 
 
 @contextmanager
@@ -83,3 +89,54 @@ def test_an_address_that_is_none_of_this_machine_is_one_line(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         bind(host, port)
+
+
+def test_one_parser_of_requests_is_used_wherever_another_is_installed_too() -> None:
+    async def app(scope: object, receive: object, send: object) -> None: ...
+
+    assert configured(app).http == "h11"
+
+
+def answered(port: int, request: bytes) -> bytes:
+    """Send bytes and return the first line of what comes back."""
+    with socket.create_connection(("127.0.0.1", port), 10) as asked:
+        asked.sendall(request)
+        found = b""
+        while b"\r\n" not in found and (more := asked.recv(4_096)):
+            found += more
+    return found.partition(b"\r\n")[0]
+
+
+def test_no_request_writes_to_the_terminal(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run")
+    folder.dataset(0, numbered(3), gate="baseline")
+    command = [sys.executable, "-m", "middo", "view", str(folder.path)]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--no-open", "--json"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        lines: list[str] = []
+        while not lines or lines[-1].rstrip() != "}":
+            lines.append(server.stdout.readline())
+            assert lines[-1]
+        port = urlsplit(json.loads("".join(lines))["url"]).port
+        assert port is not None
+        host = f"Host: 127.0.0.1:{port}\r\n".encode()
+        shake = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        shake += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        asked = {
+            b"GET / HTTP/1.1\r\n" + host + b"\r\n": b"HTTP/1.1 200 OK",
+            b"GET / HTTP/1.1\r\n" + host + shake + b"\r\n": b"HTTP/1.1 200 OK",
+            b"\x1b[31m nonsense\r\n\r\n": b"HTTP/1.1 400 Bad Request",
+            b"GET / HTTP/1.1\r\n\r\n": b"HTTP/1.1 400 Bad Request",
+        }
+        try:
+            found = {request: answered(port, request) for request in asked}
+        finally:
+            server.terminate()
+        assert server.communicate(timeout=20) == ("", "")
+    assert found == asked

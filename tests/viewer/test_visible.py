@@ -1,6 +1,6 @@
 from markupsafe import Markup
 
-from middo.viewer.visible import plain, visible
+from middo.viewer.visible import MOST_SHOWN, plain, shown, visible
 
 
 def test_markup_in_a_text_stays_text() -> None:
@@ -41,3 +41,12 @@ def test_plain_text_has_marks_without_markup() -> None:
 def test_a_text_of_a_megabyte_is_shown_whole() -> None:
     text = "<\u202e" * 200_000
     assert visible(text).count("U+202E") == 200_000
+
+
+def test_of_a_very_long_text_the_beginning_is_shown_and_the_rest_counted() -> None:
+    whole = "w" * MOST_SHOWN
+    assert shown(whole) == whole
+    cut = shown(whole + "<\u202e" * 617)
+    assert cut.startswith(whole + '<span class="left-out">')
+    assert "… 1,234 characters more, whole in <code>middo explain --json</code>" in cut
+    assert "U+202E" not in cut and "&lt;" not in cut

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-from ...core.errors import MiddoError
 from ...inspection.record import Record
 
 Place = Literal["run", "round", "samples", "sample", "compare", "review", "error"]
@@ -26,7 +25,8 @@ def error_frame(record: Record) -> dict[str, Any]:
     """Return what the page of an error needs, where the run itself may be what can't be read."""
     try:
         return frame(record, "error")
-    except MiddoError:
+    except Exception:
+        # The page that tells of a failure must not fail at what made it.
         return {
             "place": "error",
             "run_name": record.name,

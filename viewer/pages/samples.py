@@ -17,8 +17,8 @@ from ...inspection.record import Record
 from ...inspection.samples import PAGE_ROWS, Facet, Order, Page, Query
 from .frame import frame
 
-MOST_TEXT = 10_000
-"""Characters of a search at most; addresses are about as long."""
+MOST_TEXT = 2_000
+"""Characters of a search at most, which is what the form takes."""
 FACETS_SHOWN = 12
 _ORDERS = frozenset(get_args(Order))
 _MOST_PAGE = 10_000_000
@@ -104,12 +104,11 @@ def _number(given: Mapping[str, str], name: str) -> int | None:
     text = given.get(name, "")
     if not text:
         return None
-    try:
-        if len(text) > 12:
-            raise ValueError
-        return int(text)
-    except ValueError as error:
-        raise UsageError(f"{name} is not a whole number: {text[:40]!r}") from error
+    digits = text.removeprefix("-")
+    # `int` takes underscores, spaces and digits of other scripts as well.
+    if len(text) > 12 or not (digits.isascii() and digits.isdecimal()):
+        raise UsageError(f"{name} is not a whole number: {text[:40]!r}")
+    return int(text)
 
 
 def _listed(rounds: list[int]) -> str:
@@ -173,6 +172,8 @@ def _facets(query: Query, found: Page) -> list[dict[str, Any]]:
         chosen = getattr(query, name)
         chosen = "" if chosen is None else str(chosen)
         links = [_choice(query, name, facet, chosen) for facet in values if facet.count or chosen]
+        for number, link in enumerate(links):
+            link["number"] = number
         if links:
             groups.append({"name": name, "label": label, "links": links, "shown": FACETS_SHOWN})
     return groups

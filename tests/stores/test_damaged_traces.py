@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from middo.core.errors import MiddoError
-from middo.stores.traces import TraceReader, TraceStore, open_traces
+from middo.stores.trace_reader import TraceReader, open_traces
+from middo.stores.traces import TraceStore
 from tests.stores.test_traces import CALL, JUDGED
 
 

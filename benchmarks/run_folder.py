@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.scale import calibration, measurements, synthetic_vectors, write_rows
 from middo.agents.evaluator import Holdout, HoldoutRow
@@ -34,6 +35,7 @@ from middo.graph.learning import gate_round
 from middo.graph.merging import merge_round
 from middo.graph.planning import plan_round
 from middo.graph.preparing import prepare
+from middo.graph.state import LoopState
 from middo.graph.surveying import Survey, map_vectors
 from middo.stores.ledger import Outcome, Unit
 from middo.stores.runs import write_text
@@ -111,7 +113,7 @@ def make_run(
 
 async def _make(deps: Deps) -> dict[str, Any]:
     deps.facts.put("started", "2026-01-01T00:00:00+00:00")
-    state: Any = {"round": 0, "source_round": 0, "stop": ""}
+    state: LoopState = {"round": 0, "source_round": 0, "stop": ""}
     prepare(deps, state)
     _trained(deps, 0, better=0.0)
     gate_round(deps, state)
@@ -125,7 +127,7 @@ async def _make(deps: Deps) -> dict[str, Any]:
     await _refined(deps, list(planned.plan.selected))
     merge_round(deps, state)
     _trained(deps, 1, better=0.02)
-    gate_round(deps, {**state, "round": 1})
+    gate_round(deps, {"round": 1, "source_round": 0, "stop": ""})
     for number in (0, 1):
         deps.facts.put(f"round.{number}.times", {"train": 100.0, "evaluate": 10.0})
     deps.facts.put(
@@ -140,9 +142,10 @@ async def _make(deps: Deps) -> dict[str, Any]:
     return write_document(deps, "finished")
 
 
-def _unlike(prompts: list[str]) -> Any:
-    vectors = np.random.default_rng([SEED, 5]).standard_normal((len(prompts), 384))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def _unlike(texts: list[str]) -> NDArray[np.float32]:
+    vectors = np.random.default_rng([SEED, 5]).standard_normal((len(texts), 384))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32)
 
 
 def _trained(deps: Deps, number: int, *, better: float) -> None:

@@ -68,8 +68,7 @@ def machine(standing: Standing, *, is_tall: bool) -> Markup:
 def described(standing: Standing) -> str:
     """Return the picture in words."""
     told = (
-        f"{step.node} {_SAID[step.stage]}"
-        + (f" ({duration(step.seconds)})" if step.seconds else "")
+        f"{step.node} {_SAID[step.stage]}" + (f" ({took})" if (took := _took(step)) else "")
         for step in standing.steps
     )
     return "; ".join(told) + "."
@@ -123,9 +122,14 @@ def _edge(start: tuple[float, float], end: tuple[float, float], *, is_tall: bool
     return f'<polyline class="edge" points="{line}"/><polygon class="head" points="{head}"/>'
 
 
+def _took(step: Step) -> str:
+    """Return a node's time; of one at work it would stand still until the picture is drawn anew."""
+    return duration(step.seconds) if step.seconds and step.stage != "current" else ""
+
+
 def _node(step: Step, x: float, y: float) -> str:
     mark = _MARKS.get(step.stage, "")
-    took = duration(step.seconds) if step.seconds else ""
+    took = "at work" if step.stage == "current" else _took(step)
     low = f'<text class="took" x="{x:g}" y="{y + 15:g}">{took}</text>' if took else ""
     top = y - 3 if took else y + 5
     label = escape(step.node) + (f" {mark}" if mark else "")

@@ -52,7 +52,7 @@ def test_the_current_node_is_lit_and_said_in_words() -> None:
     found = at_refine(reviews=False)
     picture = drawn(found, is_tall=False)
     lit = [node for node in picture.iter(f"{SVG}g") if node.attrib["class"] == "node current"]
-    assert ["".join(node.itertext()) for node in lit] == ["refine"]
+    assert ["".join(node.itertext()) for node in lit] == ["refineat work"]
     words = picture.find(f"{SVG}desc")
     assert words is not None and words.text == described(found)
     assert "refine at work" in described(found)

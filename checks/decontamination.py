@@ -2,13 +2,13 @@
 
 Overlap is measured as in "Language Models are Few-Shot Learners" (arXiv 2005.14165, appendix C):
 n-grams of 13 words. Shorter evaluation texts count only as a whole, and only from five words on,
-so that "yes" blocks nothing.
+so that "yes" blocks nothing; a prompt with its answer counts however short the two are.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..core.records import Proposal, Verdict
+from ..core.records import Proposal, Sample, Verdict
 from .words import shortened, words
 
 NGRAM = 13
@@ -30,6 +30,13 @@ class EvaluationIndex:
         """Index the prompts and answers of the evaluation data, each as a text of its own."""
         return cls(frozenset(hash(gram) for text in texts for gram in _grams(text)))
 
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> "EvaluationIndex":
+        """Index evaluation rows: prompts, answers, and the two of a row together."""
+        rows = [(sample.prompt, sample.answer) for sample in samples]
+        texts = cls.build(text for row in rows for text in row)
+        return cls(texts.hashes | {hash(_exchange(*row)) for row in rows})
+
     def overlaps(self, text: str) -> Iterator[str]:
         """Yield every part of a text that evaluation data holds too, in order."""
         return (" ".join(gram) for gram in _grams(text) if hash(gram) in self.hashes)
@@ -46,10 +53,14 @@ def check_decontamination(proposal: Proposal, index: EvaluationIndex) -> Verdict
     template that many rows share, and must not block a repair: it passes and is noted.
     """
     found = [gram for text in (proposal.prompt, proposal.answer) for gram in index.overlaps(text)]
+    whole = _exchange(proposal.prompt, proposal.answer)
+    if hash(whole) in index.hashes:
+        found.append(" ".join(whole))
     if not found:
         return Verdict("decontamination", True, {"overlaps": 0})
     parent = proposal.parent
     own = {" ".join(gram) for text in (parent.prompt, parent.answer) for gram in _grams(text)}
+    own.add(" ".join(_exchange(parent.prompt, parent.answer)))
     new = [gram for gram in found if gram not in own]
     numbers = {"overlaps": len(found), "inherited": len(found) - len(new), "words": NGRAM}
     if not new:
@@ -62,6 +73,10 @@ def check_decontamination(proposal: Proposal, index: EvaluationIndex) -> Verdict
         {**numbers, "first": shortened(new[0])},
         "The text repeats evaluation data. Write something of your own.",
     )
+
+
+def _exchange(prompt: str, answer: str) -> tuple[str, ...]:
+    return (*words(prompt), "->", *words(answer))
 
 
 def _grams(text: str) -> Iterator[tuple[str, ...]]:

@@ -252,8 +252,7 @@ class Review:
 
     @cached_property
     def _evaluation(self) -> EvaluationIndex:
-        held = list(Version(self._folder / "holdout"))
-        return EvaluationIndex.build(text for one in held for text in (one.prompt, one.answer))
+        return EvaluationIndex.of(Version(self._folder / "holdout"))
 
     @cached_property
     def _neighbours(self) -> dict[str, list[str]]:

@@ -86,9 +86,7 @@ class _Work:
         self._embed = embed
         self._signals = evidence.signals
         self._graph = build_refine()
-        held = list(deps.holdout())
-        texts = [text for sample in held for text in (sample.prompt, sample.answer)]
-        self._decontamination = EvaluationIndex.build(texts)
+        self._decontamination = EvaluationIndex.of(deps.holdout())
         self._known = frozenset(normalise(sample.prompt) for sample in self._version)
 
     async def all(self, todo: list[Task], plan: Plan) -> None:

@@ -1,4 +1,5 @@
 from middo.checks.decontamination import EvaluationIndex, check_decontamination
+from middo.core.records import Message, Sample
 
 from .proposals import proposal
 
@@ -44,3 +45,20 @@ def test_what_the_parent_holds_is_inherited() -> None:
 
 def test_an_empty_index_refuses_nothing() -> None:
     assert check_decontamination(proposal("x", (LONG, LONG)), EvaluationIndex.build([])).passed
+
+
+def test_a_whole_row_is_refused_however_short_it_is() -> None:
+    held = Sample("held", (Message("user", "And 2 + 2?"), Message("assistant", "4.")), "f:1")
+    index = EvaluationIndex.of([held])
+    verdict = check_decontamination(proposal("x", ("and 2 + 2", "4")), index)
+    assert not verdict.passed and verdict.numbers["first"].startswith("and 2")
+    assert check_decontamination(proposal("x", ("And 2 + 2?", "5.")), index).passed
+    assert check_decontamination(proposal("x", ("And 3 + 1?", "4.")), index).passed
+    inherited = proposal(("And 2 + 2?", "4."), ("And 2 + 2?", "4"))
+    assert check_decontamination(inherited, index).passed
+
+
+def test_rows_are_indexed_with_their_texts() -> None:
+    held = Sample("held", (Message("user", SHORT), Message("assistant", LONG)), "f:1")
+    index = EvaluationIndex.of([held])
+    assert index.overlap(SHORT) is not None and index.overlap(LONG) is not None

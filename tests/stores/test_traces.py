@@ -1,17 +1,15 @@
 """The trace store: redacted, each text once, never in the way of a run, readable all the while."""
 
-import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from middo.stores.database import read_database
 from middo.stores.trace_reader import Sums, TraceReader, open_traces
 from middo.stores.trace_schema import TRACE_MIGRATIONS
 from middo.stores.traces import TraceStore
+from tests.stores.rights import without_rights
 
 KEY = "sk-proj-0123456789abcdefghij"
 SYSTEM = "You rewrite one example. " * 40
@@ -544,28 +543,6 @@ def test_threads_tell_events_at_the_same_time(
     assert len({call.key for call in read().calls()}) == 800
 
 
-@contextmanager
-def _without_rights() -> Iterator[None]:
-    """Act as somebody whom permissions stop: as `nobody` where the tests run as root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-
-
-@pytest.fixture
-def foreign() -> Iterator[Path]:
-    """Return a folder that is made unwritable within the test."""
-    home = Path(tempfile.mkdtemp(prefix="middo-read-only-"))
-    yield home
-    home.chmod(0o755)
-    shutil.rmtree(home)
-
-
 def test_a_copy_in_a_folder_that_cannot_be_written_is_readable(
     store: TraceStore, foreign: Path
 ) -> None:
@@ -573,7 +550,7 @@ def test_a_copy_in_a_folder_that_cannot_be_written_is_readable(
     store.close()
     shutil.copy(store._path, foreign)
     foreign.chmod(0o555)
-    with _without_rights():
+    with without_rights():
         reader = open_traces(foreign / "traces.db")
         assert reader is not None
         assert reader.calls() == [CALL]
@@ -587,5 +564,5 @@ def test_a_copy_whose_last_rows_cannot_be_read_says_so(store: TraceStore, foreig
     for name in ("traces.db", "traces.db-wal"):  # as they are while the run goes on
         shutil.copy(store._path.with_name(name), foreign)
     foreign.chmod(0o555)
-    with _without_rights(), pytest.raises(MiddoError, match=r"its last rows are in traces\.db-wal"):
+    with without_rights(), pytest.raises(MiddoError, match=r"its last rows are in traces\.db-wal"):
         open_traces(foreign / "traces.db")

@@ -1,5 +1,6 @@
 # make demo    set everything up and run the whole loop on the shipped rows
 # make test    the tests
+# make torture     kills, faults and fuzzing by the hundred; SEED=N repeats one
 # make check   formatting, lint and types
 # make recording   record the demo's teacher anew: make recording TEACHER=FILE.gguf
 # make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
@@ -16,13 +17,19 @@ DATA ?= demo
 REFERENCE_PYTHON ?=
 BENCHMARKS := scale loop training precision quality diagnosis viewer
 
-.PHONY: demo test check bench recording $(BENCHMARKS) clean
+.PHONY: demo test torture check bench recording $(BENCHMARKS) clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/middo run
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+SEED := $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+torture: $(VENV)/dev.done
+	@echo "make torture SEED=$(SEED)"
+	$(BIN)/python -m pytest -m 'torture or fuzz' --numprocesses 2 --dist loadgroup \
+	  --torture-seed $(SEED) --hypothesis-seed $(SEED)
 
 check: $(VENV)/dev.done
 	$(BIN)/ruff check .

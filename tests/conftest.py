@@ -5,12 +5,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from .tiny import tiny_model
+from .torture.tally import PROPERTY, summed, table
 
 # Test processes share the cores: threads that spin while they wait would starve each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# The default run draws the same inputs every time; `make torture` draws many more by its seed.
+settings.register_profile("sample", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.register_profile("torture", database=None, deadline=None, max_examples=2_000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture-seed", type=int, help="draw many inputs, by this seed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("--torture-seed")
+    settings.load_profile("sample" if seed is None else "torture")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    properties = [told for report in reports for told in report.user_properties]
+    rows = summed(told for name, told in properties if name == PROPERTY)
+    if rows:
+        terminalreporter.section("what was borne")
+        for line in table(rows):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def torture_seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this torture; 0 in the default run."""
+    return int(request.config.getoption("--torture-seed") or 0)
 
 
 @pytest.fixture(scope="session", autouse=True)

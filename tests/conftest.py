@@ -3,10 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from .loop import config as small_config
+from .loop import write_rows
 from .tiny import tiny_model
 from .torture.tally import PROPERTY, summed, table
 
@@ -65,3 +68,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny random Llama with a ChatML tokenizer."""
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """A finished run folder; its data set lies beside it."""
+    from middo import run
+
+    folder = tmp_path_factory.mktemp("loop")
+    run(small_config(write_rows(folder / "rows.jsonl"), tiny_folder), folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def document(finished: Path) -> dict[str, Any]:
+    """The `run.json` of the finished run."""
+    from middo.stores.runs import read_run
+
+    return read_run(finished)

@@ -71,10 +71,11 @@ def config(data: Path, model: Path, **changes: Any) -> RunConfig:
     return RunConfig.model_validate({**plain, **changes})
 
 
-def teacher(log: str | None = None) -> ScriptedChat:
+def teacher(log: str | None = None, delay: float = 0.0) -> ScriptedChat:
     """Return the scripted teacher; what a configuration names as `import:tests.loop:teacher`.
 
-    Every call is noted in the file `log`, whichever process makes it.
+    Every call is noted in the file `log`, whichever process makes it, and answered after `delay`
+    seconds.
     """
 
     def answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> Scripted:
@@ -87,7 +88,7 @@ def teacher(log: str | None = None) -> ScriptedChat:
         repairing = messages[-1].text.startswith("That reply can't be used")
         return _answer(messages[:-2] if repairing else messages, schema)
 
-    return ScriptedChat(answer=answer)
+    return ScriptedChat(answer=answer, delay=delay)
 
 
 def _answer(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError, UsageError
+from .lock import NAME as LOCK
 from .lock import is_locked
 
 RUN_JSON = "run.json"
+CONFIG = "config.yaml"
+PARTIAL = ".partial"
+"""Ending of a file that is being written; it takes its own name when it is whole."""
 
 
 def make_folder(folder: Path) -> None:
@@ -33,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
     """Replace a text file atomically by pieces of text, which are never in memory together."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(pieces)
         file.flush()
@@ -58,10 +62,21 @@ def read_run(folder: Path) -> dict[str, Any]:
         UsageError: the folder is no run folder.
         DataError: the file can't be read, or is none that Middo wrote.
     """
+    document = _document(folder)
+    if document["status"] != "running" or is_locked(folder):
+        return document
+    # Its owner is gone, maybe since the first look: what it wrote last stands.
+    document = _document(folder)
+    return {**document, "status": "interrupted"} if document["status"] == "running" else document
+
+
+def _document(folder: Path) -> dict[str, Any]:
     path = folder / RUN_JSON
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if (folder / CONFIG).exists() and (folder / LOCK).exists():  # it has only just begun
+            return {"run": folder.name, "status": "running", "rounds": []}
         raise UsageError(f"{folder}: no run folder (it has no {RUN_JSON}); see `middo list`") from (
             error
         )
@@ -75,8 +90,6 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: holds no status, or rounds without numbers; it was not written by Middo"
         )
-    if document.get("status") == "running" and not is_locked(folder):
-        return {**document, "status": "interrupted"}
     return document
 
 

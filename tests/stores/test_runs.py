@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from middo.core.errors import UsageError
-from middo.stores.lock import run_lock
+from middo.stores.lock import is_locked, run_lock
 from middo.stores.runs import list_runs, make_folder, read_run, write_json, write_run, write_text
 
 
@@ -17,6 +17,29 @@ def test_a_running_run_without_an_owner_was_interrupted(tmp_path: Path) -> None:
     with run_lock(tmp_path):
         assert read_run(tmp_path) == document
     assert json.loads((tmp_path / "run.json").read_text("utf-8")) == document
+
+
+def test_a_run_that_ends_while_one_looks_was_not_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path, {"status": "running"})
+
+    def ended_meanwhile(folder: Path) -> bool:
+        write_run(folder, {"status": "finished"})
+        return is_locked(folder)
+
+    monkeypatch.setattr("middo.stores.runs.is_locked", ended_meanwhile)
+    assert read_run(tmp_path) == {"status": "finished"}
+
+
+def test_a_run_that_has_only_its_configuration_can_be_looked_at(tmp_path: Path) -> None:
+    make_folder(tmp_path / "r")
+    (tmp_path / "r/config.yaml").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="no run folder"):  # somebody else's configuration
+        read_run(tmp_path / "r")
+    with run_lock(tmp_path / "r"):
+        assert read_run(tmp_path / "r") == {"run": "r", "status": "running", "rounds": []}
+    assert read_run(tmp_path / "r") == {"run": "r", "status": "interrupted", "rounds": []}
 
 
 @pytest.mark.parametrize("status", ["finished", "failed", "budget", "interrupted"])

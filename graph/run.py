@@ -24,11 +24,9 @@ from ..core.progress import Report, silent
 from ..formats.configuration import dump_config, load_config
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
-from ..stores.runs import RUN_JSON, make_folder, read_run, write_run, write_text
+from ..stores.runs import CONFIG, PARTIAL, RUN_JSON, make_folder, read_run, write_run, write_text
 from ..telemetry.endpoint import check_endpoint
 from .state import LoopState
-
-CONFIG = "config.yaml"
 
 
 def run(
@@ -81,9 +79,7 @@ def resume(
         RunLocked: another process is working on the run.
     """
     folder = Path(folder)
-    document = (
-        read_run(folder) if (folder / RUN_JSON).exists() or not (folder / CONFIG).exists() else {}
-    )
+    document = _document(folder)
     config = load_config(folder / CONFIG, sets=sets, environ={})
     if not trust and document.get("status") != "finished":
         from .trust import refuse_foreign
@@ -91,6 +87,7 @@ def resume(
         refuse_foreign(folder, folder / CONFIG, config)
     with run_lock(folder):
         _refuse_changed(folder, config)
+        document = _document(folder)  # its last owner may have ended it meanwhile
         if document.get("status") == "finished":
             return document
         check_endpoint(config.traces)
@@ -99,22 +96,32 @@ def resume(
         return _drive(folder, config, report)
 
 
+def _document(folder: Path) -> dict[str, Any]:
+    """Return a run's document, an empty one where it died before it had any."""
+    begun = (folder / RUN_JSON).exists() or not (folder / CONFIG).exists()
+    return read_run(folder) if begun else {}
+
+
 def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     """Run the graph from its checkpoint, and leave a true status behind however it ends."""
+    stop = Event()
+    with _stop_on_signals(stop):  # from the imports, which take seconds, until all is closed
+        return _drive_until(stop, folder, config, report)
+
+
+def _drive_until(stop: Event, folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     # Read by langgraph at import: state may hold JSON types only.
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from .deps import open_run
     from .document import write_document
 
-    stop = Event()
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
     deps.facts.put_once("config_hash", config_hash(config))
     deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
     write_document(deps, "running")  # a resumed run is not paused or interrupted any more
     try:
-        with _stop_on_signals(stop):
-            status = "paused" if _run_loop(deps) else "finished"
+        status = "paused" if _run_loop(deps) else "finished"
     except BaseException as error:
         deps.keep_seconds()
         write_document(deps, _status(error))
@@ -214,8 +221,9 @@ def _refuse_used(folder: Path, config: RunConfig) -> None:
             f"{folder}: holds this run already; go on with `middo resume {folder}`,"
             " or name another folder with --out"
         )
-    # A run that was killed before it wrote anything leaves its lock file.
-    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
+    # A run that was killed before its configuration was whole leaves nothing of worth.
+    remains = {LOCK, CONFIG + PARTIAL}
+    if folder.exists() and any(path.name not in remains for path in folder.iterdir()):
         raise UsageError(f"{folder}: is not empty; name a new folder for the run with --out")
 
 

@@ -25,6 +25,12 @@ def test_a_run_that_died_before_it_wrote_anything_blocks_nothing(tmp_path: Path)
     _refuse_used(tmp_path, CONFIGURED)
 
 
+def test_a_run_that_died_while_it_wrote_its_configuration_blocks_nothing(tmp_path: Path) -> None:
+    with run_lock(tmp_path):
+        (tmp_path / "config.yaml.partial").write_text("model: {ba", encoding="utf-8")
+    _refuse_used(tmp_path, CONFIGURED)
+
+
 def test_other_files_are_not_mixed_with_a_run(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="is not empty"):

@@ -6,12 +6,15 @@
 """
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGTERM
+from threading import current_thread, main_thread
 from typing import Any
 
 import typer
@@ -43,18 +46,38 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
     """
     as_json = "--json" in arguments
     try:
-        parsed = parse(arguments)
-    except _ParseError as error:
-        return write(_refused(error), as_json=as_json)
-    if not callable(parsed):
-        return parsed if isinstance(parsed, int) else 0
-    with stdout_reserved():
-        reply = _perform(parsed)
-    exit_code = write(reply, as_json=as_json)
+        with _terminated_as_interrupted():
+            try:
+                parsed = parse(arguments)
+            except _ParseError as error:
+                return write(_refused(error), as_json=as_json)
+            if not callable(parsed):
+                return parsed if isinstance(parsed, int) else 0
+            with stdout_reserved():
+                reply = _perform(parsed)
+            exit_code = write(reply, as_json=as_json)
+    except KeyboardInterrupt:  # outside the task: before it began, or after it ended
+        return write(failure("interrupted", INTERRUPTED), as_json=as_json)
     if reply.then is None:
         return exit_code
     # What ends it early is one line on stderr, never a document among what it has printed.
     return write(_perform(reply.then), as_json=False)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a command in good order, as Ctrl-C does.
+
+    A task with a way of its own, such as a run, takes the signals over while it works.
+    """
+    if current_thread() is not main_thread() or signal.getsignal(SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(SIGTERM, signal.SIG_DFL)
 
 
 def _refused(error: Any) -> Reply:

@@ -25,6 +25,7 @@ from .summary import summary_text
 DEMO = Path(__file__).with_name("demo.yaml")
 DEMO_DATA = "demo"
 _RUN_JSON = "run.json"
+_CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
     except (ConfigError, RunLocked):
         raise
     except KeyboardInterrupt as error:
-        raise Interrupted(f"interrupted; `middo resume {folder}` goes on") from error
+        raise Interrupted(_interrupted(folder)) from error
     except MiddoError as error:
         if not is_own or not (folder / _RUN_JSON).exists():
             raise
@@ -146,6 +147,12 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
     except Exception as error:
         raise Unexpected(folder) from error
     return Reply(document, summary_text(document, folder))
+
+
+def _interrupted(folder: Path) -> str:
+    if (folder / _CONFIG).exists():
+        return f"interrupted; `middo resume {folder}` goes on"
+    return "interrupted before the run began; start it again"
 
 
 def keep_quiet() -> None:

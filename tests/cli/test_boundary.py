@@ -64,6 +64,26 @@ def test_an_interrupt_is_130(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "middo: interrupted\n"
 
 
+def test_a_wish_to_terminate_is_130_too(capfd: pytest.CaptureFixture[str]) -> None:
+    def task() -> NoReturn:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("went on")
+
+    assert carry_out(["--json"], lambda _: task) == 130
+    assert capfd.readouterr().err == "middo: interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_interrupt_before_the_command_began_is_one_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def parse(words: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    assert carry_out([], parse) == 130
+    assert capfd.readouterr().err == "middo: interrupted\n"
+
+
 def test_an_unexpected_error_keeps_its_traceback_in_a_file(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -98,7 +98,13 @@ def test_a_refused_setting_is_only_an_error(tmp_path: Path) -> None:
         _shown(tmp_path, stops(tmp_path, ConfigError("seed can't change"), None), True)
 
 
+def test_an_interrupt_before_the_run_began_names_no_run_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="before the run began; start it again"):
+        _shown(tmp_path / "new", stops(tmp_path, KeyboardInterrupt(), None), True)
+
+
 def test_a_hard_interrupt_says_how_to_resume(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}", encoding="utf-8")
     with pytest.raises(Interrupted, match=re.escape(f"`middo resume {tmp_path}`")):
         _shown(tmp_path, stops(tmp_path, KeyboardInterrupt(), None), True)
 

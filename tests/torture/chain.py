@@ -133,13 +133,11 @@ class Chain:
             lines = (self.root / "seen").read_text(encoding="utf-8").splitlines()
             self.points += [line.removeprefix("HIT ") for line in lines]
             hits = [line.removeprefix("HIT ") for line in lines if line.startswith("HIT ")]
-            for name in hits:
-                number = left.pop(name)
-            if not hits:
+            if hits:
+                self.died(left.pop(hits[0]), hits[0], code)
+            else:
                 assert code == 0, f"ended with {code}: {self.said}"
                 seen.must_end_well()
-                return left
-            self.died(number, hits[-1], code)
             if code == 0:
                 return left
 
@@ -190,8 +188,10 @@ class Chain:
             status = read_run(self.folder)["status"]
             finished = {"finished"} if code == 0 else set()
             done = "finalize" in place  # a kill after the last word changes nothing of it
-            assert status in finished or (code != 0 and status == "interrupted") or (
-                done and status == "finished"
+            assert (
+                status in finished
+                or (code != 0 and status == "interrupted")
+                or (done and status == "finished")
             ), f"{where}: status {status}"
             if code == STOPPED:
                 assert "middo resume" in self.said, f"{where}: {self.said}"
@@ -206,7 +206,7 @@ class Chain:
 
     def answered(self) -> int:
         """Return how many calls the ledger holds."""
-        if not (self.folder / "ledger.db").exists():
+        if not self.asked():  # then the ledger may not have its tables yet
             return 0
         database = read_database(self.folder / "ledger.db")
         try:
@@ -235,8 +235,9 @@ class Chain:
 
     def traced(self) -> None:
         """Hold that the traces tell of every call and every fate in the ledger, and of no other."""
-        database, traces = read_database(self.folder / "ledger.db"), open_traces(
-            self.folder / "traces.db"
+        database, traces = (
+            read_database(self.folder / "ledger.db"),
+            open_traces(self.folder / "traces.db"),
         )
         assert traces is not None
         ledger = Ledger(database)
@@ -248,7 +249,7 @@ class Chain:
         database.close()
 
 
-class reading:  # noqa: N801  # reads as a word: with reading(folder) as seen
+class reading:  # reads as a word: with reading(folder) as seen
     """A reader that looks at a run's status all the time, as a viewer would."""
 
     def __init__(self, folder: Path) -> None:
@@ -305,7 +306,9 @@ def files(folder: Path) -> Counter[str]:
     """Return the files of a folder; Chroma's folders, named at random, count as one name."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return Counter(
-        f"vectors/*/{name.name}" if len(name.parts) == 3 and name.parts[0] == "vectors" else str(name)
+        f"vectors/*/{name.name}"
+        if len(name.parts) == 3 and name.parts[0] == "vectors"
+        else str(name)
         for name in names
     )
 

@@ -49,6 +49,7 @@ class Watch:
             number = self._wanted.get(name)
             os.write(self._seen, f"{'' if number is None else 'HIT '}{name}\n".encode())
         if number is not None:
+            self._wanted = {}  # asked to stop: how it does that is its own affair
             os.kill(os.getpid(), number)
 
     def told(self, event: Event) -> None:

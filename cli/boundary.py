@@ -51,6 +51,8 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
                 parsed = parse(arguments)
             except _ParseError as error:
                 return write(_refused(error), as_json=as_json)
+            if parsed == INTERRUPTED:  # the parser makes a silent exit of Ctrl-C
+                raise KeyboardInterrupt
             if not callable(parsed):
                 return parsed if isinstance(parsed, int) else 0
             with stdout_reserved():

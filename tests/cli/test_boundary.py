@@ -3,10 +3,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import typer
 
 from middo.cli.boundary import Unexpected, carry_out
 from middo.cli.output import Reply
@@ -74,14 +76,21 @@ def test_a_wish_to_terminate_is_130_too(capfd: pytest.CaptureFixture[str]) -> No
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_an_interrupt_before_the_command_began_is_one_line(
-    capfd: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_command_is_parsed_is_one_line(
+    capfd: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    def parse(words: object) -> NoReturn:
-        raise KeyboardInterrupt
+    app = typer.Typer()
+
+    @app.command()
+    def interrupted() -> None:
+        signal.raise_signal(number)
+
+    def parse(words: Sequence[str]) -> object:
+        return typer.main.get_command(app).main(args=list(words), standalone_mode=False)
 
     assert carry_out([], parse) == 130
-    assert capfd.readouterr().err == "middo: interrupted\n"
+    assert capfd.readouterr().err.splitlines()[-1] == "middo: interrupted"
 
 
 def test_an_unexpected_error_keeps_its_traceback_in_a_file(

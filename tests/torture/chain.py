@@ -186,7 +186,7 @@ class Chain:
         assert not is_locked(self.folder) if self.folder.exists() else True, where
         if (self.folder / "config.yaml").exists():
             status = read_run(self.folder)["status"]
-            finished = {"finished"} if code == 0 else set()
+            finished = {"finished", "paused"} if code == 0 else set()
             done = "finalize" in place  # a kill after the last word changes nothing of it
             assert (
                 status in finished

@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from ..core.disk import disk_error
 from ..core.errors import MiddoError
 from ..core.redaction import redact
 from .output import Reply, Task, clean, stdout_reserved, write
@@ -81,7 +82,8 @@ def _perform(task: Task) -> Reply:
     except Unexpected as error:
         return _internal(error.__cause__ or error, error.folder)
     except Exception as error:
-        return _internal(error, None)
+        refused = disk_error(error, "a file")
+        return failure(str(refused), refused.exit_code) if refused else _internal(error, None)
 
 
 def _internal(error: BaseException, folder: Path | None) -> Reply:

@@ -19,6 +19,7 @@ from middo.core.errors import (
     ModelError,
     ProviderError,
     RunLocked,
+    StorageError,
     TooManyFailures,
     TrainingError,
     UsageError,
@@ -37,6 +38,7 @@ def fails_with(error: BaseException) -> object:
     [
         (MiddoError, 1),
         (TrainingError, 1),
+        (StorageError, 1),
         (UsageError, 2),
         (ConfigError, 2),
         (DataError, 2),

@@ -67,7 +67,9 @@ def chats(database: Database, *, hours: float = 0.0, **sections: Any) -> Chats:
 def chats_of(config: RunConfig, database: Database, hours: float = 0.0) -> Chats:
     ledger = Ledger(database)
     caps = Spending(config.budget, ledger, Prices(), seconds_used=lambda: hours * 3600)
-    return Chats(config, ledger, caps, Teachers(config, Facts(database), _no_trainee))
+    return Chats(
+        config, ledger, caps, Teachers(config, Facts(database), _no_trainee, database.check)
+    )
 
 
 def _no_trainee(round: int) -> Trainee:

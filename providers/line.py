@@ -249,7 +249,9 @@ class Line:
     async def _ask_tiny(self, fault: str) -> AIMessage | None:
         try:
             reply = await self._once(lambda: self.model.ainvoke([HumanMessage(PROBE)]))
-        except Exception:  # what it was does not matter: the failure that led here is reported
+        except Exception as error:  # what it was does not matter: what led here is reported
+            if isinstance(error, MiddoError) and not isinstance(error, ProviderError):
+                raise
             self.open(fault)
             return None
         finally:

@@ -51,11 +51,19 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
         return parsed if isinstance(parsed, int) else 0
     with stdout_reserved():
         reply = _perform(parsed)
-    exit_code = write(reply, as_json=as_json)
+    exit_code = _told(reply, as_json=as_json)
     if reply.then is None:
         return exit_code
     # What ends it early is one line on stderr, never a document among what it has printed.
     return write(_perform(reply.then), as_json=False)
+
+
+def _told(reply: Reply, *, as_json: bool) -> int:
+    """Print a reply; where that goes to a full disk, half an answer must not look like one."""
+    try:
+        return write(reply, as_json=as_json)
+    except MiddoError as error:
+        return write(failure(str(error), error.exit_code), as_json=False)
 
 
 def _refused(error: Any) -> Reply:

@@ -89,8 +89,9 @@ class FailingDisk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let the server end."""
-        self._server.communicate(timeout=60)
+        """End the server; it is between two commands."""
+        self._server.kill()
+        self._server.communicate()
 
     def middo(
         self,

@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 
+from ..core.disk import disk_error
 from ..core.errors import MiddoError
 from ..core.redaction import redact
 from .output import Reply, Task, clean, stdout_reserved, write
@@ -57,7 +58,7 @@ def carry_out(arguments: Sequence[str], parse: Callable[[Sequence[str]], Any]) -
                 return parsed if isinstance(parsed, int) else 0
             with stdout_reserved():
                 reply = _perform(parsed)
-            exit_code = write(reply, as_json=as_json)
+            exit_code = _told(reply, as_json=as_json)
     except KeyboardInterrupt:  # outside the task: before it began, or after it ended
         return write(failure("interrupted", INTERRUPTED), as_json=as_json)
     if reply.then is None:
@@ -80,6 +81,14 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(SIGTERM, signal.SIG_DFL)
+
+
+def _told(reply: Reply, *, as_json: bool) -> int:
+    """Print a reply; where that goes to a full disk, half an answer must not look like one."""
+    try:
+        return write(reply, as_json=as_json)
+    except MiddoError as error:
+        return write(failure(str(error), error.exit_code), as_json=False)
 
 
 def _refused(error: Any) -> Reply:
@@ -106,7 +115,8 @@ def _perform(task: Task) -> Reply:
     except Unexpected as error:
         return _internal(error.__cause__ or error, error.folder)
     except Exception as error:
-        return _internal(error, None)
+        refused = disk_error(error, "a file")
+        return failure(str(refused), refused.exit_code) if refused else _internal(error, None)
 
 
 def _internal(error: BaseException, folder: Path | None) -> Reply:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from ..core.disk import disk_error
 from ..core.redaction import redact
 
 _ESCAPES = re.compile(
@@ -140,16 +141,30 @@ def write_lines(lines: Iterator[str]) -> None:
 
 
 def _print(text: str) -> bool:
-    """Print to stdout; False where its reader (`head`) has gone."""
+    """Print to stdout; False where its reader (`head`) has gone.
+
+    Raises:
+        StorageError: it goes to a file that takes no more.
+    """
     encoding = sys.stdout.encoding or "utf-8"
     text = _harmless(text)
     try:
         print(text.encode(encoding, "replace").decode(encoding), flush=True)
         return True
     except BrokenPipeError:
-        # Keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return False
+    except OSError as error:
+        _silence()
+        refused = disk_error(error, "standard output")
+        if refused is None:
+            raise
+        raise refused from error
+
+
+def _silence() -> None:
+    """Keep Python from complaining again at exit of a stdout that takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -9,6 +9,7 @@
     +- BudgetReached        4   a cap of `budget` was met; the run can be resumed
     +- TooManyFailures      5   more units failed than allowed; the run can be resumed
     +- TrainingError        1   the training process died; its last lines are in the message
+    +- StorageError         1   a disk has no room, no right to write, or fails; can be resumed
     +- RunLocked           75   another process owns the run folder
     +- Interrupted        130   SIGINT or SIGTERM; the run can be resumed
 
@@ -60,6 +61,10 @@ class TooManyFailures(MiddoError):
 
 class TrainingError(MiddoError):
     """The training process ended without a model."""
+
+
+class StorageError(MiddoError):
+    """A disk refuses what has to be kept: it is full, read-only or broken."""
 
 
 class RunLocked(MiddoError):

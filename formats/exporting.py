@@ -9,10 +9,11 @@ The file appears under its name when it is complete.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..core.disk import writing
 from ..core.errors import DataError
 from ..core.records import Sample
 from .forms import FORMS, Form
@@ -27,13 +28,13 @@ def export_samples(samples: Iterable[Sample], format: str, to: Path) -> int:
 
     Raises:
         DataError: an unknown format or ending, or a sample that the format can't hold.
+        StorageError: the disk refuses the file.
     """
     if format != PARQUET and format not in FORMS:
         raise DataError(f"format {format!r} is not known; use {', '.join(FORMS)} or {PARQUET}")
     endings = (".parquet",) if format == PARQUET else (".json", ".jsonl")
     if to.suffix not in endings:
         raise DataError(f"{to}: the format {format} is written to {' or '.join(endings)}")
-    to.parent.mkdir(parents=True, exist_ok=True)
     with _appearing(to) as file:
         if format == PARQUET:
             return _write_parquet(samples, file)
@@ -120,10 +121,13 @@ def _appearing(to: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name only when it was written completely."""
     part = to.with_name(f".{to.name}.part")
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, to)
+        with writing(to):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, to)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

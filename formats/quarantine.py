@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ..core.disk import writing
 from ..core.errors import DataError
 from ..core.records import Quarantined
 
@@ -49,17 +50,21 @@ def write_quarantine(rows: Iterable[Quarantined], to: Path) -> int:
     """Write quarantined rows as JSON Lines (`source`, `reason`, `row`); return how many.
 
     A row that JSON has no form for is written as Python shows it.
+
+    Raises:
+        StorageError: the disk refuses it.
     """
-    to.parent.mkdir(parents=True, exist_ok=True)
     part = to.with_name(f".{to.name}.part")
     count = 0
-    with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(_line(row) + "\n")
-            count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, to)
+    with writing(to):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(_line(row) + "\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, to)
     return count
 
 

@@ -124,7 +124,7 @@ class Deps:
     @cached_property
     def teachers(self) -> Teachers:
         """The agents' models."""
-        return Teachers(self.config, self.facts, self.trainee)
+        return Teachers(self.config, self.facts, self.trainee, self.database.check)
 
     @cached_property
     def source(self) -> ModelSource:

@@ -11,22 +11,32 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from typing import Any
 
 from ..core.config import CHANGEABLE, RunConfig, config_hash, hashed_part
-from ..core.errors import BudgetReached, ConfigError, Interrupted, UsageError
+from ..core.disk import disk_error
+from ..core.errors import (
+    BudgetReached,
+    ConfigError,
+    Interrupted,
+    MiddoError,
+    StorageError,
+    UsageError,
+)
 from ..core.ids import short_hash
-from ..core.progress import Report, silent
+from ..core.progress import Note, Report, silent
 from ..formats.configuration import dump_config, load_config
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
 from ..stores.runs import CONFIG, PARTIAL, RUN_JSON, make_folder, read_run, write_run, write_text
 from ..telemetry.endpoint import check_endpoint
 from .state import LoopState
+
+CHECKPOINTS = "checkpoints.db"
 
 
 def run(
@@ -44,6 +54,7 @@ def run(
     Raises:
         UsageError: the configuration, data or a model can't be used; or `out` holds a run.
         ProviderError, BudgetReached, Interrupted: the run stopped and can be resumed.
+        StorageError: the disk refuses what has to be kept; the run can be resumed.
     """
     folder = Path(out) if out is not None else _default_folder(config)
     _refuse_used(folder, config)
@@ -51,7 +62,7 @@ def run(
 
     check(config)
     make_folder(folder)
-    with run_lock(folder):
+    with _owned(folder, report):
         write_text(folder / CONFIG, dump_config(config))
         write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
         return _drive(folder, config, report)
@@ -77,6 +88,7 @@ def resume(
         ConfigError: `sets` would change the data; the message names the keys.
         UsageError: what is set can't be used here, as an endpoint without its packages.
         RunLocked: another process is working on the run.
+        StorageError: the disk refuses what has to be kept; the run can be resumed.
     """
     folder = Path(folder)
     document = _document(folder)
@@ -85,7 +97,7 @@ def resume(
         from .trust import refuse_foreign
 
         refuse_foreign(folder, folder / CONFIG, config)
-    with run_lock(folder):
+    with _owned(folder, report):
         _refuse_changed(folder, config)
         document = _document(folder)  # its last owner may have ended it meanwhile
         if document.get("status") == "finished":
@@ -100,6 +112,20 @@ def _document(folder: Path) -> dict[str, Any]:
     """Return a run's document, an empty one where it died before it had any."""
     begun = (folder / RUN_JSON).exists() or not (folder / CONFIG).exists()
     return read_run(folder) if begun else {}
+
+
+@contextmanager
+def _owned(folder: Path, report: Report) -> Iterator[None]:
+    """Own the run folder; what its disk refuses is told in one line that says how to go on."""
+    try:
+        with run_lock(folder, note=lambda text: report(Note(text))):
+            yield
+    except Exception as error:
+        refused = disk_error(error, folder)
+        if refused is None:
+            raise
+        again = f"`middo resume {folder}`" if (folder / CONFIG).exists() else "run it again"
+        raise StorageError(f"{refused}, then {again}") from error
 
 
 def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
@@ -117,18 +143,21 @@ def _drive_until(stop: Event, folder: Path, config: RunConfig, report: Report) -
     from .document import write_document
 
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
-    deps.facts.put_once("config_hash", config_hash(config))
-    deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
-    write_document(deps, "running")  # a resumed run is not paused or interrupted any more
     try:
+        deps.facts.put_once("config_hash", config_hash(config))
+        deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
+        write_document(deps, "running")  # a resumed run is not paused or interrupted any more
         status = "paused" if _run_loop(deps) else "finished"
-    except BaseException as error:
-        deps.keep_seconds()
-        write_document(deps, _status(error))
-        raise
-    else:
         deps.keep_seconds()
         return write_document(deps, status)
+    except BaseException as error:
+        # Where a store fails now too, what ended the run is told; `running` without an owner is
+        # read as interrupted.
+        with suppress(MiddoError):
+            deps.keep_seconds()
+        with suppress(MiddoError):
+            write_document(deps, _status(error))
+        raise
     finally:
         deps.close()
 
@@ -174,9 +203,20 @@ async def opened_graph(deps: Any) -> AsyncIterator[tuple[Any, Any]]:
     from .threads import use_threads
 
     use_threads(deps.config.refinement.concurrency)
-    async with AsyncSqliteSaver.from_conn_string(str(deps.folder / "checkpoints.db")) as saver:
-        thread: RunnableConfig = {"configurable": {"thread_id": "run"}, "recursion_limit": 10_000}
-        yield build_graph(deps, saver), thread
+    path = deps.folder / CHECKPOINTS
+    try:
+        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+            thread: RunnableConfig = {
+                "configurable": {"thread_id": "run"},
+                "recursion_limit": 10_000,
+            }
+            yield build_graph(deps, saver), thread
+    except Exception as error:
+        # The stores speak for themselves: what SQLite itself says here is of the checkpoints.
+        refused = disk_error(error, path)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def _status(error: BaseException) -> str:

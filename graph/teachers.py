@@ -63,17 +63,25 @@ class Trainee:
 class Teachers:
     """Opens what roles name and keeps it open."""
 
-    def __init__(self, config: RunConfig, facts: Facts, trainee: Callable[[int], Trainee]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        facts: Facts,
+        trainee: Callable[[int], Trainee],
+        may_call: Callable[[], None],
+    ) -> None:
         """Remember what to open; nothing is loaded here.
 
         Args:
             config: of the run.
             facts: keep what was learned of a model's way to structured output.
             trainee: returns the model that a round trained.
+            may_call: raises where nothing may be asked any more.
         """
         self._config = config
         self._facts = facts
         self._trainee = trainee
+        self._may_call = may_call
         self._sources: dict[str, Source] = {}
         self._models: dict[str, BaseChatModel] = {}
         self._recordings: dict[str, Recording] = {}
@@ -117,6 +125,7 @@ class Teachers:
             name=teacher.model,
             slots=self._config.refinement.concurrency,
             timeout=_timeout(teacher),
+            may_call=self._may_call,
         )
         return Live(teacher, line, RunMemory(self._facts, self.identity(teacher, round)))
 

@@ -38,6 +38,10 @@ PROBE = "Reply with the one word: ok"
 T = TypeVar("T")
 
 
+def _pass() -> None:
+    """Raise nothing: where no check is wanted."""
+
+
 class Refused(Exception):
     """The provider does not take this request in this form; another form may do."""
 
@@ -70,19 +74,22 @@ class Line:
         name: str,
         slots: int = 8,
         timeout: float | None = None,
+        may_call: Callable[[], None] = _pass,
         pause: Pause = asyncio.sleep,
         clock: Clock = time.monotonic,
         rng: Callable[[], float] = random.random,
     ) -> None:
         """Bind a model to its limits; nothing is sent.
 
-        `slots` calls are in flight at most; `timeout` is seconds per try. `pause`, `clock` and
-        `rng` (a number in [0, 1), for jitter) are there for tests.
+        `slots` calls are in flight at most; `timeout` is seconds per try. `may_call` raises a
+        `MiddoError` where no call may be sent any more; it is asked before every try. `pause`,
+        `clock` and `rng` (a number in [0, 1), for jitter) are there for tests.
         """
         self.model = model
         self.name = name
         self.learned: dict[str, str] = {}
         self._timeout = timeout
+        self._may_call = may_call
         self._clock = clock
         self._rng = rng
         self._pace = Pace(slots, pause=pause, clock=clock)
@@ -180,6 +187,7 @@ class Line:
             check()
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
+        self._may_call()
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 return await call()
@@ -241,7 +249,9 @@ class Line:
     async def _ask_tiny(self, fault: str) -> AIMessage | None:
         try:
             reply = await self._once(lambda: self.model.ainvoke([HumanMessage(PROBE)]))
-        except Exception:  # what it was does not matter: the failure that led here is reported
+        except Exception as error:  # what it was does not matter: what led here is reported
+            if isinstance(error, MiddoError) and not isinstance(error, ProviderError):
+                raise
             self.open(fault)
             return None
         finally:
@@ -259,7 +269,3 @@ class Line:
 
 
 _ADVICE = "check the network and the provider's status, then `middo resume`"
-
-
-def _pass() -> None:
-    """Let a trial call wait for its slot in peace."""

@@ -35,6 +35,7 @@ class Commits:
 
         Raises:
             sqlite3.Error: the row was refused; the others of its group are not touched.
+            StorageError: the disk refuses the group: nothing of it is there.
         """
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(sql, values, done))
@@ -45,7 +46,11 @@ class Commits:
     async def _flush(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            results = await asyncio.to_thread(self._commit, group)
+            results: Sequence[bool | Exception]
+            try:
+                results = await asyncio.to_thread(self._commit, group)
+            except Exception as error:  # no thread to be had: whoever waits must hear of it
+                results = [error] * len(group)
             for write, result in zip(group, results, strict=True):
                 if write.done.done():  # its caller was cancelled
                     continue
@@ -65,7 +70,7 @@ class Commits:
 def _run(connection: sqlite3.Connection, write: _Write) -> bool | Exception:
     try:
         return connection.execute(write.sql, write.values).rowcount > 0
+    except sqlite3.OperationalError:  # it is about the file, and so about the whole group
+        raise
     except (sqlite3.Error, ValueError, OverflowError) as error:
-        if not connection.in_transaction:  # a full disk rolls back what others wrote, too
-            raise
         return error

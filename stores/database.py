@@ -9,11 +9,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from ..core.errors import MiddoError
+from ..core.disk import disk_error
+from ..core.errors import MiddoError, StorageError
 from .lock import is_locked
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -121,19 +122,40 @@ class Database:
         self._lock = threading.RLock()
         self._reader = reader or connection
         self._read_lock = threading.RLock() if reader else self._lock
+        self._refused: StorageError | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for a short transaction: all of it is durable, or none."""
+        """Hold the write lock for a short transaction: all of it is durable, or none.
+
+        Raises:
+            StorageError: the disk refuses it.
+        """
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            except BaseException as error:
+                self._roll_back()
+                refused = (
+                    disk_error(error, self._name) if isinstance(error, sqlite3.Error) else None
+                )
+                if refused is None:
+                    raise
+                self._refused = refused
+                raise refused from error
+
+    def check(self) -> None:
+        """Raise where the disk has refused a write: what is paid for from then on could be lost.
+
+        It stays so, also where a later write goes well, until the file is opened anew.
+
+        Raises:
+            StorageError: that of the last write that was refused.
+        """
+        if self._refused is not None:
+            raise StorageError(str(self._refused)) from self._refused
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Return all rows of a SELECT over what is committed.
@@ -143,6 +165,12 @@ class Database:
         """
         with self._read_lock, readable(self._name):
             return self._reader.execute(sql, values).fetchall()
+
+    def _roll_back(self) -> None:
+        """End a transaction; on a broken disk that may fail too, and the first error counts."""
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file; the last writer leaves no log behind."""
@@ -169,6 +197,7 @@ def open_database(
 
     Raises:
         MiddoError: the file was written by a newer version, or is no database.
+        StorageError: the disk refuses what opening it takes.
     """
     with _connected(path, str(path), "is the folder writable?", busy_seconds) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -258,12 +287,14 @@ def _connected(
             timeout=busy_seconds,
         )
     except sqlite3.OperationalError as error:
-        raise MiddoError(f"{path}: can't be opened ({error}); {question}") from error
+        kind = MiddoError if address.startswith("file:") else StorageError
+        raise kind(f"{path}: can't be opened ({error}); {question}") from error
     try:
         yield connection
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise MiddoError(f"{path}: not a readable SQLite file ({error}); restore it") from error
+        broken = MiddoError(f"{path}: not a readable SQLite file ({error}); restore it")
+        raise disk_error(error, path) or broken from error
     except MiddoError:
         connection.close()
         raise

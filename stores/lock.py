@@ -9,12 +9,13 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import TextIO
 
+from ..core.disk import writing
 from ..core.errors import RunLocked
 
 NAME = "run.lock"
@@ -24,18 +25,23 @@ LOOKING_SECONDS = 2.0
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Own a run folder while the context lasts.
+
+    Args:
+        folder: the run folder.
+        note: told, once, where the heartbeat can't be written; the lock holds without it.
 
     Raises:
         RunLocked: a living process owns it; the message names its pid and last heartbeat.
+        StorageError: the lock file can't be made.
     """
     path = folder / NAME
-    with path.open("a+", encoding="utf-8") as file:
+    with _opened(path) as file:
         if not _taken(file):
             raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first")
         stop = Event()
-        heart = Thread(target=_beat, args=(path, stop), daemon=True)
+        heart = Thread(target=_beat, args=(path, stop, note), daemon=True)
         heart.start()
         try:
             yield
@@ -75,10 +81,24 @@ def _flock(file: TextIO, kind: int) -> bool:
     return True
 
 
-def _beat(path: Path, stop: Event) -> None:
+def _opened(path: Path) -> TextIO:
+    with writing(path):
+        return path.open("a+", encoding="utf-8")
+
+
+def _beat(path: Path, stop: Event, note: Callable[[str], None]) -> None:
+    told = False
     while True:
         text = json.dumps({"pid": os.getpid(), "heartbeat": time.time()})
-        path.write_text(text + "\n", encoding="utf-8")
+        try:
+            path.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:  # the next one may go well
+            if not told:
+                note(
+                    f"{path}: the heartbeat can't be written ({error.strerror}); the run goes on,"
+                    " and owns its folder without it"
+                )
+            told = True
         if stop.wait(HEARTBEAT_SECONDS):
             return
 

@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..core.disk import writing
 from ..core.errors import DataError, UsageError
 from .lock import NAME as LOCK
 from .lock import is_locked
@@ -31,18 +33,32 @@ def make_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file atomically: a reader sees the old text or the new one, whole."""
+    """Replace a text file atomically: a reader sees the old text or the new one, whole.
+
+    Raises:
+        StorageError: the disk refuses it; the old text stands.
+    """
     write_pieces(path, (text,))
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Replace a text file atomically by pieces of text, which are never in memory together."""
+    """Replace a text file atomically by pieces of text, which are never in memory together.
+
+    Raises:
+        StorageError: the disk refuses it; the old text stands.
+    """
     partial = path.with_name(path.name + PARTIAL)
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(pieces)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with writing(path):
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..core.disk import writing
 from ..core.errors import DataError
 from ..core.ids import hash_of_hashes
 from ..core.records import Sample, row_hash, sample_from
@@ -202,24 +203,28 @@ def write_version(
     Raises:
         DataError: another version or something else is there, an id twice, or a text that UTF-8
             can't hold.
+        StorageError: the disk refuses it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-    part.mkdir()
     try:
-        shards, digest = _write_shards(part, samples, shard_rows)
-        rows = sum(shard.rows for shard in shards)
-        manifest = Manifest(rows=rows, sha256=digest, parent=parent, made_by=made_by, shards=shards)
-        if _is_there(folder, manifest):
-            return read_manifest(folder)
-        with (part / MANIFEST).open("w", encoding="utf-8") as file:
-            file.write(manifest.model_dump_json(indent=1) + "\n")
-        _sync(part / MANIFEST)
-        _sync(part)
-        os.rename(part, folder)
-        _sync(folder.parent)
-        return manifest
+        with writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            part.mkdir()
+            shards, digest = _write_shards(part, samples, shard_rows)
+            rows = sum(shard.rows for shard in shards)
+            manifest = Manifest(
+                rows=rows, sha256=digest, parent=parent, made_by=made_by, shards=shards
+            )
+            if _is_there(folder, manifest):
+                return read_manifest(folder)
+            with (part / MANIFEST).open("w", encoding="utf-8") as file:
+                file.write(manifest.model_dump_json(indent=1) + "\n")
+            _sync(part / MANIFEST)
+            _sync(part)
+            os.rename(part, folder)
+            _sync(folder.parent)
+            return manifest
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..core.disk import writing
 from ..core.measures import RATINGS
 
 Vectors = NDArray[np.float32]
@@ -174,10 +175,11 @@ def _column(values: Any, kind: pa.DataType, rows: int) -> pa.Array:
 
 
 def _write(path: Path, table: pa.Table, row_group_size: int = GROUP_ROWS, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        pq.write_table(table, file, row_group_size=row_group_size, **options)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            pq.write_table(table, file, row_group_size=row_group_size, **options)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..core.errors import MiddoError
+from ..core.errors import MiddoError, StorageError
 from ..core.redaction import redact
 from ..core.trace import Call, TraceEvent
 from .database import Database, open_database
@@ -165,10 +165,11 @@ class TraceStore:
         """Write events; return what stands in the way of all of them, told the first time."""
         error = self._tried(batch)
         if isinstance(error, (sqlite3.OperationalError, MiddoError)):
-            # The disk is full, or the file is locked: that may pass. A file that can't be opened
+            # The disk is full, or the file is locked: that may pass. A file that is none of ours
             # stays so.
-            self._broken = self._database is None
-            self._tell(f"can't be written ({error}); {self._advice()}")
+            full = isinstance(error, StorageError)
+            self._broken = self._database is None and not full
+            self._tell(f"can't be written ({full and error.__cause__ or error}); {self._advice()}")
             return error
         if error is not None:  # one of them has no form in the file: the others are kept
             self._one_by_one(batch)
@@ -181,7 +182,7 @@ class TraceStore:
             if error is None:
                 continue
             # Where the file itself can't be written, waiting again for each of them is no use.
-            stuck = isinstance(error, sqlite3.OperationalError)
+            stuck = isinstance(error, (sqlite3.OperationalError, MiddoError))
             with self._changed:
                 self._lost += len(batch) - place if stuck else 1
             self._tell(f"a record can't be kept ({type(error).__name__}: {error})")

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.disk import writing
+
 Vectors = NDArray[np.float32]
 
 QUERY_BATCH = 1000
@@ -123,6 +125,7 @@ class ChromaIndex:
 
         Raises:
             ValueError: Chroma takes no such name.
+            StorageError: the disk refuses it, as in `add` and `clear`.
         """
         if not SHORTEST_NAME <= len(name) <= LONGEST_NAME:
             raise ValueError(
@@ -134,12 +137,13 @@ class ChromaIndex:
         import chromadb
         from chromadb.config import Settings
 
-        folder.mkdir(parents=True, exist_ok=True)
         settings = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
-        self._name = name
-        self._client: Any = chromadb.PersistentClient(path=str(folder), settings=settings)
-        self.batch_size = int(self._client.get_max_batch_size())
-        self._collection: Any = self._open()
+        self._name, self._folder = name, folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._client: Any = chromadb.PersistentClient(path=str(folder), settings=settings)
+            self.batch_size = int(self._client.get_max_batch_size())
+            self._collection: Any = self._open()
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors under new ids; see `VectorIndex.add`."""
@@ -155,7 +159,8 @@ class ChromaIndex:
             if vectors.shape[1] != held:
                 raise ValueError(f"add: vectors are {vectors.shape[1]} wide, the index {held}")
         for part in batches:
-            self._collection.add(ids=list(ids[part]), embeddings=vectors[part])
+            with writing(self._folder):
+                self._collection.add(ids=list(ids[part]), embeddings=vectors[part])
 
     def nearest(self, vectors: Vectors, count: int) -> tuple[list[list[str]], Vectors]:
         """Return the nearest ids and similarities; see `VectorIndex.nearest`."""
@@ -181,8 +186,9 @@ class ChromaIndex:
 
     def clear(self) -> None:
         """Delete the collection and make it again."""
-        self._client.delete_collection(self._name)
-        self._collection = self._open()
+        with writing(self._folder):
+            self._client.delete_collection(self._name)
+            self._collection = self._open()
 
     def close(self) -> None:
         """Close the database."""

@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..core.disk import writing
 from ..core.errors import MiddoError, TrainingError
 from .checkpoints import UNFINISHED
 from .job import TrainingJob, job_from
@@ -81,8 +83,9 @@ def main(arguments: list[str]) -> int:
         link.send("error", kind=type(error).__name__, message=str(error))
         return FAILED
     except Exception as error:  # the process boundary: the parent turns it into one line
-        traceback.print_exc()
         link.send("error", kind=TrainingError.__name__, message=_line(error))
+        with suppress(OSError):  # the log may be what can't be written
+            traceback.print_exc()
         return FAILED
     return 0
 
@@ -90,12 +93,14 @@ def main(arguments: list[str]) -> int:
 def _work(job: TrainingJob, link: Link, started: float) -> None:
     from .sft import fine_tune
 
-    fine_tune(
-        job,
-        on_step=lambda done, total: link.send("step", done=done, total=total),
-        should_stop=lambda: link.stopping,
-        started=started,
-    )
+    # What is written lies there; libraries that train say of a disk what they like.
+    with writing(job.output):
+        fine_tune(
+            job,
+            on_step=lambda done, total: link.send("step", done=done, total=total),
+            should_stop=lambda: link.stopping,
+            started=started,
+        )
 
 
 def _lock(job: TrainingJob) -> int:

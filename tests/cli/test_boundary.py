@@ -21,6 +21,7 @@ from middo.core.errors import (
     ModelError,
     ProviderError,
     RunLocked,
+    StorageError,
     TooManyFailures,
     TrainingError,
     UsageError,
@@ -39,6 +40,7 @@ def fails_with(error: BaseException) -> object:
     [
         (MiddoError, 1),
         (TrainingError, 1),
+        (StorageError, 1),
         (UsageError, 2),
         (ConfigError, 2),
         (DataError, 2),
@@ -187,3 +189,20 @@ def test_a_key_is_in_no_error_and_no_traceback(
     kept = (tmp_path / "error.txt").read_text()
     assert "canary" not in out + err + kept
     assert "KeyError: '[redacted]'" in kept
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_an_answer_that_does_not_fit_on_the_disk_is_an_error(option: tuple[str, ...]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "middo", "config", "schema", *option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "middo: standard output: can't be written (No space left on device);"
+        " free space on the disk\n"
+    )

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from middo.core.chat import AnswerFailed, Prompt
 from middo.core.config import RunConfig
-from middo.core.errors import BudgetReached, ProviderError
+from middo.core.errors import BudgetReached, ProviderError, StorageError
 from middo.core.records import Axis
 from middo.core.trace import Call, TraceEvent
 from middo.graph.chats import Chats, LedgerChat
@@ -67,7 +67,9 @@ def chats(database: Database, *, hours: float = 0.0, **sections: Any) -> Chats:
 def chats_of(config: RunConfig, database: Database, hours: float = 0.0) -> Chats:
     ledger = Ledger(database)
     caps = Spending(config.budget, ledger, Prices(), seconds_used=lambda: hours * 3600)
-    return Chats(config, ledger, caps, Teachers(config, Facts(database), _no_trainee))
+    return Chats(
+        config, ledger, caps, Teachers(config, Facts(database), _no_trainee, database.check)
+    )
 
 
 def _no_trainee(round: int) -> Trainee:
@@ -311,3 +313,56 @@ async def test_a_missing_answer_goes_to_the_fallback(database: Database, tmp_pat
     assert await run.chat(CASE)(prompt(), City, attempt=3) == City(city="Rome")
     spent = Ledger(database).spent()
     assert (spent.calls, spent.replayed) == (2, 1)
+
+
+def fill(database: Database, room: int) -> None:
+    """Let the file grow by so many pages and no further, as a disk that is nearly full."""
+    with database.transaction() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + room}")
+
+
+async def test_a_full_disk_ends_the_asking_at_once(database: Database) -> None:
+    fill(database, 20)
+    answers: list[str] = []
+
+    def answer(messages: Any, schema: Any) -> dict[str, str]:
+        answers.append(messages[-1].text)
+        return {"city": "x" * 400}
+
+    SCRIPTS["model"] = ScriptedChat(answer=answer, delay=0.001)
+    asked = chats(database, refinement={"concurrency": 4})
+    waiting = iter(range(200))
+    errors: list[Exception] = []
+    begun_before: list[int] = []
+
+    async def work() -> None:
+        for number in waiting:  # as the refining of samples does, but it goes on regardless
+            try:
+                await asked.chat(CASE)(prompt(f"City {number}?"), City, attempt=1)
+            except StorageError as error:
+                errors.append(error)
+                begun_before.append(len(answers))
+
+    await asyncio.gather(*(work() for _ in range(4)))
+    kept = asked.ledger.spent().calls
+    assert 0 < kept < 200
+    assert all("database or disk is full" in str(error) for error in errors)
+    assert len(errors) == 200 - kept  # nobody is left waiting, and none is told of an answer
+    assert len(answers) == begun_before[0]
+    assert len(answers) - kept <= 4
+
+
+async def test_nothing_is_asked_once_the_ledger_has_failed_though_it_could_be_written_again(
+    database: Database,
+) -> None:
+    model = script({"city": "Paris"}, {"city": "Rome"})
+    fill(database, 1)
+    asked = chats(database)
+    with pytest.raises(StorageError, match=r"ledger\.db: can't be written .*full"):
+        await asked.chat(CASE)(prompt("Where?" * 10_000), City, attempt=1)
+    with database.transaction() as connection:
+        connection.execute("PRAGMA max_page_count=100000")
+    with pytest.raises(StorageError):
+        await asked.chat(CASE)(prompt("And where else?"), City, attempt=1)
+    assert len(model.calls) == 1

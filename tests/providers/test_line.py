@@ -9,7 +9,7 @@ from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.messages import AIMessage
 
 from middo.core.chat import AnswerFailed
-from middo.core.errors import ProviderError
+from middo.core.errors import ProviderError, StorageError
 from middo.providers.line import COOL_DOWN, Line, Lost, Refused
 from middo.providers.scripted import ScriptedChat
 
@@ -395,3 +395,24 @@ def test_a_line_outlives_an_event_loop_that_was_cut_short() -> None:
     asyncio.run(cut())
     assert one.busy == 0
     assert asyncio.run(one.send(script(AIMessage("done")))).text == "done"
+
+
+async def test_a_call_that_waits_to_be_sent_again_is_not_sent_once_none_may_be() -> None:
+    clock, sent = Time(), list[int]()
+    full: list[StorageError] = []
+
+    def may_call() -> None:
+        if full:
+            raise full[0]
+
+    async def refuse() -> str:
+        sent.append(1)
+        full.append(StorageError("ledger.db: can't be written"))
+        raise HTTPError(503)
+
+    model = ScriptedChat(replies=["ok"])
+    busy = Line(model, name="acme:m", may_call=may_call, pause=clock.pause, clock=clock)
+    with pytest.raises(StorageError, match="can't be written"):
+        await busy.send(refuse)
+    assert sent == [1]
+    assert busy.fault is None  # it is not the provider that is down

@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from middo.core.errors import StorageError
 from middo.stores.commits import Commits
 from middo.stores.database import Database, open_database, read_database
 
@@ -127,3 +129,32 @@ def test_a_later_event_loop_can_write_too(database: Database) -> None:
     asyncio.run(left_behind())
     assert asyncio.run(commits.write(INSERT, ("late", "1")))
     assert ("late",) in database.query("SELECT name FROM facts")
+
+
+async def test_a_full_disk_is_told_to_all_of_a_group_and_nothing_of_it_is_there(
+    database: Database,
+) -> None:
+    with database.transaction() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + 1}")
+    commits = Commits(database)
+    found = await asyncio.gather(
+        commits.write(INSERT, ("small", "1")),
+        commits.write(INSERT, ("large", "x" * 100_000)),
+        commits.write(INSERT, ("after", "1")),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in found] == [StorageError] * 3
+    assert "ledger.db: can't be written (database or disk is full)" in str(found[0])
+    assert database.query("SELECT * FROM facts") == []
+    with pytest.raises(StorageError, match="full"):
+        database.check()
+    assert await commits.write(INSERT, ("small", "1"))
+
+
+async def test_nobody_waits_for_a_thread_that_can_not_be_had(database: Database) -> None:
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+    asyncio.get_running_loop().set_default_executor(ended)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await asyncio.wait_for(Commits(database).write(INSERT, ("a", "1")), 5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from middo.core.errors import MiddoError
+from middo.core.errors import MiddoError, StorageError
 from middo.stores.database import MIGRATIONS, Database, open_database, read_database
 from middo.stores.facts import Facts
 from middo.stores.lock import run_lock
@@ -112,7 +112,7 @@ def test_readers_see_what_is_committed_and_write_nothing(tmp_path: Path) -> None
     reader = read_database(path)
     Facts(writer).put("a", "now")
     assert Facts(reader).get("a") == "now"
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StorageError, match="readonly"):
         Facts(reader).put("a", "changed")
     assert Facts(writer).get("a") == "now"
     reader.close()

@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -126,9 +126,11 @@ def _columnar_rows(
     number = 0
     try:
         for batch in _batches(stream, head):
-            for row in batch.to_pylist():
+            if (twice := _twice(batch.schema)) is not None:
+                raise DataError(f"{name}: the column {twice!r} stands twice; rename one of them")
+            for row, broken in _plain_rows(batch):
                 number += 1
-                yield RawRow(f"{label}:{number}", _json_types(row))
+                yield RawRow(f"{label}:{number}", row, broken)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
@@ -149,6 +151,42 @@ def _batches(stream: io.BufferedReader, head: bytes) -> Iterator[Any]:
         yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
     else:
         yield from pa.ipc.open_stream(source)
+
+
+def _twice(fields: Any) -> str | None:
+    """Return a name that stands twice in a schema or one of its types; Python would keep one."""
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        return str(next(name for name in names if names.count(name) > 1))
+    types = (field.type for field in fields)
+    inner = ([kind.field(n) for n in range(kind.num_fields)] for kind in types)
+    return next((name for name in map(_twice, filter(None, inner)) if name is not None), None)
+
+
+def _plain_rows(batch: Any) -> Iterator[tuple[Any, str | None]]:
+    """Yield rows as JSON types, each with the reason why it is broken if it is."""
+    import pyarrow as pa
+
+    try:
+        rows = batch.to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise
+    except (ValueError, OverflowError):  # such as a date in the year 300,000
+        yield from (_plain_row(batch, index) for index in range(batch.num_rows))
+        return
+    yield from ((_json_types(row), None) for row in rows)
+
+
+def _plain_row(batch: Any, index: int) -> tuple[Any, str | None]:
+    row: dict[str, Any] = {}
+    broken = None
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = _json_types(column[index].as_py())
+        except (ValueError, OverflowError) as error:
+            row[name] = f"({column.type})"
+            broken = broken or f"field {name!r} can't be read ({error})"
+    return row, broken
 
 
 def hub_rows(name: str) -> Iterator[RawRow]:
@@ -172,11 +210,11 @@ def hub_rows(name: str) -> Iterator[RawRow]:
 
 
 def _json_types(value: Any) -> Any:
-    """Give columnar values JSON types: dates, times and decimals become text, tuples lists."""
+    """Give columnar values JSON types: dates, times, decimals become text, tuples lists."""
     if isinstance(value, dict):
         return {key: _json_types(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json_types(item) for item in value]
     if isinstance(value, date | time):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+    return str(value) if isinstance(value, Decimal | timedelta) else value

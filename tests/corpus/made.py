@@ -133,9 +133,18 @@ TYPES = typed(
 )
 
 
+def far_years() -> pa.Table:
+    return plain().append_column("at", pa.array([0, 10**13, None], pa.timestamp("s")))
+
+
 def duplicate_columns() -> pa.Table:
     texts = [pa.array([row[key] for row in ROWS]) for key in ("question", "answer", "answer")]
     return pa.Table.from_arrays(texts, names=["question", "answer", "answer"])
+
+
+def duplicate_fields() -> pa.Table:
+    inner = pa.StructArray.from_arrays([pa.array([1] * 3), pa.array([2] * 3)], names=["x", "x"])
+    return plain().append_column("extra", inner)
 
 
 def turns_with_empty_fields() -> pa.Table:
@@ -273,7 +282,9 @@ MADE: dict[str, Builder] = {
     "columnar/not-a-number.parquet": parquet(
         "not-a-number.parquet", typed(score=(pa.float64(), float("nan")))
     ),
+    "columnar/far-years.parquet": parquet("far-years.parquet", far_years),
     "columnar/duplicate-columns.parquet": parquet("duplicate-columns.parquet", duplicate_columns),
+    "columnar/duplicate-fields.parquet": parquet("duplicate-fields.parquet", duplicate_fields),
     "columnar/no-rows.parquet": parquet("no-rows.parquet", lambda: plain().slice(0, 0)),
     "columnar/no-columns.parquet": parquet("no-columns.parquet", lambda: pa.table({})),
     "columnar/answers-missing.parquet": parquet(

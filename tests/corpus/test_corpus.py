@@ -130,3 +130,22 @@ def test_what_middo_does_not_use_is_written_back(name: str, tmp_path: Path) -> N
 
 def _canonical(row: Any) -> str:
     return json.dumps(row, sort_keys=True)
+
+
+def test_types_that_json_lacks_become_text_and_the_others_stay(tmp_path: Path) -> None:
+    outcome = imported(CASES["columnar/types.parquet"].path(tmp_path))
+    assert outcome.samples[2].meta == {
+        "word": "kept",
+        "price": "1.50",
+        "at": "2024-05-01T12:00:00+00:00",
+        "nanoseconds": "2024-05-01T12:00:00.000000123",
+        "day": "2024-05-01",
+        "clock": "12:30:00",
+        "took": "0:01:30",
+        "long": "kept",
+        "nothing": None,
+        "tags": [["a", 1]],
+        "nested": [{"x": [0.5, None]}],
+        "half": 0.5,
+        "unsigned": 2**64 - 1,
+    }

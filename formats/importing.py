@@ -16,9 +16,10 @@ from ..core.records import Quarantined, Sample, sample_id
 from . import demo
 from .flat import split_nested
 from .forms import FORMS, Form
+from .places import Table, tables
 from .quarantine import first_reasons
-from .reading import Known, Table, tables
-from .rows import LAYOUT, BadRow, RawRow, unstorable
+from .reading import Known
+from .rows import LAYOUT, BadRow, RawRow, printable, unstorable
 
 DEMO = "demo"
 DETECTION_ROWS = 100
@@ -81,7 +82,7 @@ class Import:
                 path = str(stack.enter_context(as_file(files(demo) / "demo.jsonl")))
             yield from self._tables(path)
         if not self._usable:
-            raise DataError(f"{path}: no usable row: {first_reasons(self.quarantined)}")
+            raise DataError(f"{printable(path)}: no usable row: {first_reasons(self.quarantined)}")
 
     def _tables(self, path: str) -> Iterator[Sample]:
         found, skipped = tables(path, _known_by(self._forms))

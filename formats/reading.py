@@ -1,4 +1,4 @@
-"""Raw rows of a file, a folder of files or a Hugging Face data set.
+"""Raw rows of a file or a Hugging Face data set.
 
 What a file is, is seen from its first bytes, not from its ending: Parquet, Arrow, JSON array, JSON
 Lines or CSV, each of them also packed with gzip. JSON Lines, Parquet and Arrow are streamed; a JSON
@@ -7,10 +7,8 @@ array and CSV are held in memory as text.
 
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,59 +17,12 @@ from typing import Any, cast
 from ..core.errors import DataError
 from .csvtext import csv_rows
 from .jsontext import BOM, array_rows, line_rows
-from .rows import RawRow
+from .rows import RawRow, printable
 
-ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
-"""Endings of the data files in a folder; a folder also holds licences and the like."""
-
-_NOT_DATA = ("dataset_info.json", "dataset_infos.json", "state.json")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _HEAD = 65536
 _BATCH = 1000
 
 Known = Callable[[list[str]], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The rows of one file or data set; `name` is what messages call it."""
-
-    name: str
-    rows: Iterator[RawRow]
-
-
-def tables(path: str, known: Known) -> tuple[list[Table], list[str]]:
-    """Return the tables behind a path or data set name, and a folder's entries that are not read.
-
-    `known` says whether an importer knows a list of columns.
-
-    Raises:
-        DataError: there is nothing to read under that name.
-    """
-    place = Path(path).expanduser()
-    if place.is_file():
-        return [Table(str(place), file_rows(place, known))], []
-    if place.is_dir():
-        return _folder(place, known)
-    if not _HUB_NAME.fullmatch(path) or path.lower().removesuffix(".gz").endswith(ENDINGS):
-        raise DataError(f"{path!r}: no such file or folder; check `data.path`")
-    return [Table(path, hub_rows(path))], []
-
-
-def _folder(folder: Path, known: Known) -> tuple[list[Table], list[str]]:
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.is_file() and _is_data(entry.name)]
-    if not files:
-        raise DataError(
-            f"{folder}: no data file in this folder ({', '.join(ENDINGS)}, also .gz); "
-            "name a file, or the folder that holds the files directly"
-        )
-    skipped = [entry.name for entry in entries if entry not in files]
-    return [Table(str(file), file_rows(file, known)) for file in files], skipped
-
-
-def _is_data(name: str) -> bool:
-    return name not in _NOT_DATA and name.lower().removesuffix(".gz").endswith(ENDINGS)
 
 
 def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
@@ -80,8 +31,8 @@ def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
     Raises:
         DataError: the file can't be opened, unpacked or decoded, or is empty.
     """
-    name = str(file)
-    label = file.name.encode("utf-8", "backslashreplace").decode("utf-8")
+    name = printable(str(file))
+    label = printable(file.name)
     try:
         with file.open("rb", buffering=_HEAD) as opened:
             stream = cast(io.BufferedReader, opened)
@@ -93,7 +44,10 @@ def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: can't be unpacked ({error}); write it again") from error
     except OSError as error:
-        raise DataError(f"{name}: can't be read ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise DataError(
+            f"{name}: can't be read ({reason}); check the file and its rights"
+        ) from error
 
 
 def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Iterator[RawRow]:

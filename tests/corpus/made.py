@@ -307,6 +307,9 @@ MADE: dict[str, Builder] = {
     "columnar/old.feather": content("old.feather", b"FEA1\0\0\0\0" + bytes(40) + b"FEA1"),
     "places/missing.jsonl": lambda folder: folder / "missing.jsonl",
     "places/empty-name": lambda folder: "",
+    "places/long-name": lambda folder: "x" * 5000,
+    "places/no-such-user": lambda folder: "~no-such-user-here/rows.jsonl",
+    "places/line-break-in-name": content("a\nb\x1b[31m.jsonl", b"{}\n"),
     "places/nul-in-name": lambda folder: "rows\0.jsonl",
     "places/zeros": lambda folder: "/dev/zero",
     "places/null": lambda folder: "/dev/null",
@@ -337,6 +340,7 @@ MADE: dict[str, Builder] = {
     "folders/saved-with-cache": folder_of(
         *SAVED, ("cache-0123456789abcdef.arrow", arrow_bytes(plain(), file=False))
     ),
+    "folders/saved-without-a-shard": folder_of(*SAVED[1:], ("cache-1.arrow", SAVED[0][1])),
     "folders/saved-splits": split_folders("train", "test"),
     "sizes/long-line.jsonl": content(
         "long-line.jsonl", lambda: one_row(question="q", answer="word " * 1_000_000)

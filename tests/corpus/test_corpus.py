@@ -89,9 +89,14 @@ def test_a_file_that_cant_be_used_is_one_line_of_what_where_and_what_to_do(
         imported(path)
     message = str(caught.value)
     assert message.isprintable() and len(message) < LONGEST
-    named = message.replace(str(tmp_path), "DIR")
-    assert named.replace(path.replace(str(tmp_path), "DIR"), "FILE") == case.error
+    assert _told(message, path, tmp_path) == case.error
     assert not Path("unpickled").exists()
+
+
+def _told(message: str, path: str, folder: Path) -> str:
+    """Return a message with FILE for the path and DIR for its folder."""
+    path, message = (text.replace(str(folder), "DIR") for text in (path, message))
+    return message.replace(path, "FILE") if path else message
 
 
 def _texts(name: str, data: bytes) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from ..core.errors import DataError
 from .csvtext import csv_rows
+from .foreign import READ, foreign
 from .jsontext import BOM, array_rows, line_rows
 from .rows import RawRow, printable
 
@@ -54,17 +55,14 @@ def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Ite
     head = stream.peek(_HEAD)
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return _columnar_rows(stream, head, name, label)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{name}: looks like UTF-16 at byte offset 0; save the file as UTF-8")
+    if (what := foreign(head)) is not None:
+        raise DataError(f"{name}: {what}")
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise DataError(f"{name}: the file is empty; it needs at least one row")
-    if b"\0" in head:
+    if b"\0" in head and start not in b"[{":  # in JSON it is the fault of its row
         offset = head.index(b"\0")
-        raise DataError(
-            f"{name}: byte 0x00 at byte offset {offset}: not a text file; "
-            "Middo reads JSON, JSON Lines, CSV, Parquet and Arrow"
-        )
+        raise DataError(f"{name}: byte 0x00 at byte offset {offset}: not a text file; {READ}")
     if start == b"[":
         return array_rows(stream, name, label)
     if start == b"{":

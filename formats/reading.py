@@ -58,6 +58,10 @@ def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Ite
     if (what := foreign(head)) is not None:
         raise DataError(f"{name}: {what}")
     start = head.removeprefix(BOM).lstrip()[:1]
+    if not start:  # perhaps there are more blanks than fit into the head
+        data = stream.read()
+        stream = io.BufferedReader(cast(io.RawIOBase, io.BytesIO(data)))
+        start = data.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise DataError(f"{name}: the file is empty; it needs at least one row")
     if b"\0" in head and start not in b"[{":  # in JSON it is the fault of its row

@@ -18,7 +18,7 @@ from .flat import split_nested
 from .forms import FORMS, Form
 from .places import Table, tables
 from .quarantine import first_reasons
-from .reading import Known
+from .reading import Unknown
 from .rows import LAYOUT, BadRow, RawRow, printable, unstorable
 
 DEMO = "demo"
@@ -85,7 +85,7 @@ class Import:
             raise DataError(f"{printable(path)}: no usable row: {first_reasons(self.quarantined)}")
 
     def _tables(self, path: str) -> Iterator[Sample]:
-        found, skipped = tables(path, _known_by(self._forms))
+        found, skipped = tables(path, _unknown_to(self._forms))
         self.skipped = tuple(skipped)
         form: Form | None = None
         for table in found:
@@ -118,8 +118,7 @@ class Import:
 
     def _sample(self, source: str, row: dict[str, object], form: Form) -> Sample:
         if not form.fits(row):
-            found = _listed(row) if row else "none"
-            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {found}")
+            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {_listed(row)}")
         if LAYOUT in row:
             raise BadRow(f"the column {LAYOUT!r} is reserved; rename it")
         if (reason := unstorable(row)) is not None:
@@ -161,11 +160,21 @@ def import_data(path: str, format: str = "auto") -> Imported:
     return Imported(samples, rows.quarantined, rows.format, rows.total, rows.skipped)
 
 
-def _known_by(forms: list[Form]) -> Known:
-    def known(columns: list[str]) -> bool:
-        return any(form.fits(dict.fromkeys(columns)) for form in forms)
+def _unknown_to(forms: list[Form]) -> Unknown:
+    def unknown(columns: list[str]) -> str | None:
+        if any(form.fits(dict.fromkeys(columns)) for form in forms):
+            return None
+        return _unknown(columns, forms)
 
-    return known
+    return unknown
+
+
+def _unknown(columns: Iterable[str], forms: list[Form]) -> str:
+    known = "; ".join(f"{form.name} ({form.needs})" for form in forms)
+    return (
+        f"no column that an importer knows: found {_listed(columns)}; "
+        f"rename columns for one of {known}"
+    )
 
 
 def _head(table: Table) -> tuple[list[RawRow], Iterator[RawRow]]:
@@ -190,16 +199,12 @@ def _form_of(name: str, head: list[RawRow], forms: list[Form]) -> Form:
     fitting = (next((form.name for form in forms if form.fits(row)), None) for row in sound)
     counts = Counter(form for form in fitting if form is not None)
     if not counts:
-        known = "; ".join(f"{form.name} ({form.needs})" for form in forms)
-        columns = _listed(column for row in sound for column in row)
-        raise DataError(
-            f"{name}: no column that an importer knows: found {columns}; "
-            f"rename columns for one of {known}"
-        )
+        columns = (column for row in sound for column in row)
+        raise DataError(f"{name}: {_unknown(columns, forms)}")
     return FORMS[max(counts, key=counts.__getitem__)]
 
 
 def _listed(columns: Iterable[str], count: int = 10) -> str:
     names = [repr(name[:40]) for name in dict.fromkeys(columns)]
-    text = ", ".join(names[:count])
+    text = ", ".join(names[:count]) or "none"
     return text if len(names) <= count else f"{text} and {len(names) - count} more"

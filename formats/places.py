@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError
-from .reading import Known, file_rows, hub_rows
+from .reading import Unknown, file_rows, hub_rows
 from .rows import RawRow, printable
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
@@ -33,10 +33,10 @@ class Table:
     rows: Iterator[RawRow]
 
 
-def tables(path: str, known: Known) -> tuple[list[Table], list[str]]:
+def tables(path: str, unknown: Unknown) -> tuple[list[Table], list[str]]:
     """Return the tables behind a path or data set name, and a folder's entries that are not read.
 
-    `known` says whether an importer knows a list of columns.
+    `unknown` says why no importer knows a list of columns, None where one does.
 
     Raises:
         DataError: there is nothing to read under that name.
@@ -46,9 +46,9 @@ def tables(path: str, known: Known) -> tuple[list[Table], list[str]]:
     place = _place(path)
     kind = _kind(place)
     if kind == "file":
-        return [_table(place, known)], []
+        return [_table(place, unknown)], []
     if kind == "folder":
-        return _folder(place, known)
+        return _folder(place, unknown)
     if kind is not None:
         raise DataError(f"{printable(str(place))}: is {kind}, not a file; name a file or folder")
     if not _HUB_NAME.fullmatch(path) or named_like_data(path):
@@ -61,8 +61,8 @@ def named_like_data(name: str) -> bool:
     return name.lower().removesuffix(".gz").endswith(ENDINGS)
 
 
-def _table(file: Path, known: Known) -> Table:
-    return Table(printable(str(file)), file_rows(file, known))
+def _table(file: Path, unknown: Unknown) -> Table:
+    return Table(printable(str(file)), file_rows(file, unknown))
 
 
 def _place(path: str) -> Path:
@@ -91,7 +91,7 @@ def _kind(place: Path) -> str | None:
     return "folder" if stat.S_ISDIR(mode) else "a pipe or device"
 
 
-def _folder(folder: Path, known: Known) -> tuple[list[Table], list[str]]:
+def _folder(folder: Path, unknown: Unknown) -> tuple[list[Table], list[str]]:
     name = printable(str(folder))
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -117,7 +117,7 @@ def _folder(folder: Path, known: Known) -> tuple[list[Table], list[str]]:
                 "take it away, or name the files one at a time"
             )
     skipped = [entry.name for entry in entries if entry not in files]
-    return [_table(file, known) for file in files], skipped
+    return [_table(file, unknown) for file in files], skipped
 
 
 def _no_files(folder: Path) -> str:

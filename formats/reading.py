@@ -23,10 +23,11 @@ from .rows import RawRow, printable
 _HEAD = 65536
 _BATCH = 1000
 
-Known = Callable[[list[str]], bool]
+Unknown = Callable[[list[str]], str | None]
+"""Says why no importer knows a list of columns, None where one does."""
 
 
-def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
+def file_rows(file: Path, unknown: Unknown) -> Iterator[RawRow]:
     """Yield the rows of one file.
 
     Raises:
@@ -38,10 +39,10 @@ def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
         with file.open("rb", buffering=_HEAD) as opened:
             stream = cast(io.BufferedReader, opened)
             if stream.peek(2)[:2] != b"\x1f\x8b":
-                yield from _rows(stream, name, label, known)
+                yield from _rows(stream, name, label, unknown)
                 return
             unpacked = cast(io.RawIOBase, gzip.GzipFile(fileobj=stream))
-            yield from _rows(io.BufferedReader(unpacked, _HEAD), name, label, known)
+            yield from _rows(io.BufferedReader(unpacked, _HEAD), name, label, unknown)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: can't be unpacked ({error}); write it again") from error
     except OSError as error:
@@ -51,7 +52,7 @@ def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
         ) from error
 
 
-def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Iterator[RawRow]:
+def _rows(stream: io.BufferedReader, name: str, label: str, unknown: Unknown) -> Iterator[RawRow]:
     head = stream.peek(_HEAD)
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return _columnar_rows(stream, head, name, label)
@@ -71,7 +72,7 @@ def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Ite
         return array_rows(stream, name, label)
     if start == b"{":
         return line_rows(stream, name, label)
-    return csv_rows(stream, name, label, known)
+    return csv_rows(stream, name, label, unknown)
 
 
 def _columnar_rows(

@@ -173,7 +173,10 @@ BAD_FILES = {
     "binary": (b"\1\2\3\4\0\0", "byte 0x00 at byte offset 4: not a text file"),
     "packed, cut off": (gzip.compress(b"question,answer\n" * 999)[:-9], "can't be unpacked"),
     "parquet, cut off": (CONTENTS["parquet"][:-9], "broken Parquet or Arrow file"),
-    "open quote": (b'question,answer\na,"b\n', "line 2: broken CSV record"),
+    "open quote": (
+        b'question,answer\na,"b\n',
+        "line 2: the record that starts here opens a quote and never",
+    ),
     "column twice": (b"question,answer,answer\na,b,c\n", "the column 'answer' stands twice"),
     "unknown columns": (
         b'{"key": 1, "text": "t"}',

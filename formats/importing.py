@@ -200,8 +200,21 @@ def _form_of(name: str, head: list[RawRow], forms: list[Form]) -> Form:
     counts = Counter(form for form in fitting if form is not None)
     if not counts:
         columns = (column for row in sound for column in row)
-        raise DataError(f"{name}: {_unknown(columns, forms)}")
+        raise DataError(f"{name}: {_unknown(columns, forms)}{_rows_inside(sound)}")
     return FORMS[max(counts, key=counts.__getitem__)]
+
+
+def _rows_inside(found: list[dict[str, object]]) -> str:
+    """Say where the rows seem to be, where the only row is an object around them."""
+    if len(found) > 1:
+        return ""
+    for key, value in found[0].items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            return f"; if the list under {key[:40]!r} holds the rows, save that list alone"
+    values = list(found[0].values())
+    if len(values) > 1 and all(isinstance(value, dict) for value in values):
+        return "; if its values are the rows, save them as an array"
+    return ""
 
 
 def _listed(columns: Iterable[str], count: int = 10) -> str:

@@ -12,6 +12,10 @@ from ..core.records import Message
 LAYOUT = "_middo"
 """The key of `Sample.meta` that keeps what an exporter needs to write a row back as it came."""
 
+DEEPEST = 200
+"""Levels of lists and objects in a row. Python's own limit depends on who calls; this one does not,
+and leaves room for all that reads the row later."""
+
 Row = dict[str, Any]
 Layout = dict[str, Any]
 
@@ -106,9 +110,13 @@ def unstorable(row: Row) -> str | None:
     return f"the row {_trouble(row)}"
 
 
+_TOO_DEEP = f"is nested more than {DEEPEST} deep"
+
+
 def _trouble(row: Row) -> str | None:
     try:
-        canonical_json(row).encode("utf-8")
+        text = canonical_json(row)
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return "holds a lone surrogate, which UTF-8 has no form for"
     except ValueError:
@@ -116,5 +124,19 @@ def _trouble(row: Row) -> str | None:
     except TypeError:
         return "holds binary data or another type that JSON has no form for"
     except RecursionError:
-        return "is nested too deeply"
-    return None
+        return _TOO_DEEP
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return None
+    return _TOO_DEEP if _deeper(row) else None
+
+
+def _deeper(row: Row) -> bool:
+    level: list[Any] = [row]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..core.errors import DataError
 from .foreign import READ
 from .jsontext import decode
-from .rows import RawRow
+from .rows import RawRow, quoted
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -48,7 +48,8 @@ def csv_rows(
     if twice == "":
         raise DataError(f"{name}: line 1: two columns have no name; name or delete them")
     if twice is not None:
-        raise DataError(f"{name}: line 1: the column {twice!r} stands twice; rename one of them")
+        twice = quoted(twice)
+        raise DataError(f"{name}: line 1: the column {twice} stands twice; rename one of them")
     number = 0
     while (record := _next(reader, name)) is not None:
         if not record:  # a blank line

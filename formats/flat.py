@@ -73,6 +73,8 @@ def read(columns: Columns, row: Row) -> Parsed:
 
 def _entry(name: str, row: Row) -> Row:
     entries = row[name]
+    if entries == []:
+        raise BadRow(f"{name} is empty")
     if not isinstance(entries, list) or len(entries) != 1:
         raise BadRow(f"wrong type: {name} is {kind_of(entries)}, not a list of objects")
     if not isinstance(entries[0], dict):

@@ -19,7 +19,7 @@ from .forms import FORMS, Form
 from .places import Table, tables
 from .quarantine import first_reasons
 from .reading import Unknown
-from .rows import LAYOUT, BadRow, RawRow, printable, unstorable
+from .rows import LAYOUT, BadRow, RawRow, printable, quoted, unstorable
 
 DEMO = "demo"
 DETECTION_ROWS = 100
@@ -210,7 +210,7 @@ def _rows_inside(found: list[dict[str, object]]) -> str:
         return ""
     for key, value in found[0].items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            return f"; if the list under {key[:40]!r} holds the rows, save that list alone"
+            return f"; if the list under {quoted(key)} holds the rows, save that list alone"
     values = list(found[0].values())
     if len(values) > 1 and all(isinstance(value, dict) for value in values):
         return "; if its values are the rows, save them as an array"
@@ -218,6 +218,6 @@ def _rows_inside(found: list[dict[str, object]]) -> str:
 
 
 def _listed(columns: Iterable[str], count: int = 10) -> str:
-    names = [repr(name[:40]) for name in dict.fromkeys(columns)]
+    names = [quoted(name) for name in dict.fromkeys(columns)]
     text = ", ".join(names[:count]) or "none"
     return text if len(names) <= count else f"{text} and {len(names) - count} more"

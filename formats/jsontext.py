@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..core.errors import DataError
-from .rows import RawRow
+from .rows import RawRow, quoted
 
 BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -40,7 +40,7 @@ class _Parser:
 
     def _trouble(self, value: Any) -> str | None:
         if self._repeated:
-            return f"the key {self._repeated[0]!r} stands twice in one object"
+            return f"the key {quoted(self._repeated[0])} stands twice in one object"
         return None if isinstance(value, dict) else "not an object with columns"
 
 

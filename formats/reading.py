@@ -18,7 +18,7 @@ from ..core.errors import DataError
 from .csvtext import csv_rows
 from .foreign import READ, foreign
 from .jsontext import BOM, array_rows, line_rows
-from .rows import RawRow, printable
+from .rows import RawRow, printable, quoted
 
 _HEAD = 65536
 _BATCH = 1000
@@ -84,7 +84,9 @@ def _columnar_rows(
     try:
         for batch in _batches(stream, head):
             if (twice := _twice(batch.schema)) is not None:
-                raise DataError(f"{name}: the column {twice!r} stands twice; rename one of them")
+                raise DataError(
+                    f"{name}: the column {quoted(twice)} stands twice; rename one of them"
+                )
             for row, broken in _plain_rows(batch):
                 number += 1
                 yield RawRow(f"{label}:{number}", row, broken)
@@ -142,7 +144,7 @@ def _plain_row(batch: Any, index: int) -> tuple[Any, str | None]:
             row[name] = _json_types(column[index].as_py())
         except (ValueError, OverflowError) as error:
             row[name] = f"({column.type})"
-            broken = broken or f"field {name!r} can't be read ({error})"
+            broken = broken or f"field {quoted(name)} can't be read ({error})"
     return row, broken
 
 

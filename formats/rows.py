@@ -63,6 +63,11 @@ def printable(text: str) -> str:
     )
 
 
+def quoted(text: str, longest: int = 40) -> str:
+    """Return a row's own word for a message: quoted, on one line, and cut where it is long."""
+    return repr(text if len(text) <= longest else text[:longest] + "...")
+
+
 def text_of(value: Any, name: str) -> str:
     """Return a value that has to be text; null counts as empty text.
 
@@ -106,7 +111,7 @@ def unstorable(row: Row) -> str | None:
         return None
     for key, value in row.items():
         if (trouble := _trouble({key: value})) is not None:
-            return f"field {key!r} {trouble}"
+            return f"field {quoted(key)} {trouble}"
     return f"the row {_trouble(row)}"
 
 

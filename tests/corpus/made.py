@@ -371,6 +371,21 @@ MADE: dict[str, Builder] = {
     "sizes/many-bad-rows.jsonl": content(
         "many-bad-rows.jsonl", LINES + b'{"question": "q", "answer": ""}\n' * 5_000
     ),
+    "sizes/long-words.jsonl": content(
+        "long-words.jsonl",
+        lambda: (
+            one_row(messages=[{"role": "r" * 100_000, "content": "q"}])
+            + one_row(
+                messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+            )
+            + one_row(**{"x" * 100_000: 1})
+            + b'{"%s": 1, "%s": 2}\n' % (b"k" * 100_000, b"k" * 100_000)
+            + one_row(messages=[], **{"m" * 100_000: "\ud800"})
+        ),
+    ),
+    "sizes/long-header.csv": content(
+        "long-header.csv", b"question,answer,%s,%s\n" % (b"k" * 100_000, b"k" * 100_000)
+    ),
     "sizes/leading-blanks.jsonl": content("leading-blanks.jsonl", b"\n" * 100_000 + LINES),
     "sizes/leading-blanks.json": content(
         "leading-blanks.json", b" " * 100_000 + json.dumps(ROWS).encode()

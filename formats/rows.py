@@ -3,6 +3,7 @@
 A row is either a sample or quarantined with a reason. Nothing is repaired and nothing is dropped.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ LAYOUT = "_middo"
 DEEPEST = 200
 """Levels of lists and objects in a row. Python's own limit depends on who calls; this one does not,
 and leaves room for all that reads the row later."""
+
+_HIDDEN = {"Cc", "Cf"}
 
 Row = dict[str, Any]
 Layout = dict[str, Any]
@@ -96,13 +99,18 @@ def check_turns(messages: tuple[Message, ...]) -> None:
         raise BadRow("no user turn before the last assistant turn")
     prompt = max(index for index, role in enumerate(roles) if role == "user")
     for index, message in enumerate(messages):
-        if message.role in ("system", "tool") or message.content.strip():
+        if message.role in ("system", "tool") or _visible(message.content):
             continue
         if index == len(messages) - 1:
             raise BadRow("empty answer")
         if index == prompt:
             raise BadRow("empty prompt")
         raise BadRow(f"turn {index + 1}: empty {message.role} turn")
+
+
+def _visible(text: str) -> bool:
+    """Return whether a text has a character that can be seen: no blank, control or format mark."""
+    return any(not char.isspace() and unicodedata.category(char) not in _HIDDEN for char in text)
 
 
 def unstorable(row: Row) -> str | None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..core.errors import DataError
+from .foreign import READ
 from .jsontext import decode
-from .rows import RawRow
+from .rows import RawRow, quoted
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -22,23 +23,33 @@ _FIELD_LIMIT = 2**31 - 1  # Python's default of 128 KiB refuses long answers
 
 
 def csv_rows(
-    stream: BinaryIO, name: str, label: str, known: Callable[[list[str]], bool]
+    stream: BinaryIO, name: str, label: str, unknown: Callable[[list[str]], str | None]
 ) -> Iterator[RawRow]:
     """Yield the records after the header, counted from 1. The text is held in memory.
 
-    `known` says whether an importer knows a list of columns.
+    `unknown` says why no importer knows a list of columns, None where one does.
 
     Raises:
-        DataError: not UTF-8, a column twice in the header, or a broken quote, with its line.
+        DataError: not UTF-8, NUL, a header that no importer knows or with a column twice, or a
+            broken quote, with its line.
     """
     text = decode(stream.read(), name).removeprefix("\ufeff")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{name}: line {line}: byte 0x00: not a text file; {READ}")
     csv.field_size_limit(_FIELD_LIMIT)
-    marks = (mark for mark in SEPARATORS if known(_header(text, mark)))
+    marks = (mark for mark in SEPARATORS if unknown(_header(text, mark)) is None)
     reader = _reader(text, next(marks, SEPARATORS[0]))
     header = _next(reader, name) or []
+    if (reason := unknown(header)) is not None:
+        line = f"line {reader.line_num} starts no JSON object or array"
+        raise DataError(f"{name}: {line}, and as a CSV header it has {reason}")
     twice = next((column for column in header if header.count(column) > 1), None)
+    if twice == "":
+        raise DataError(f"{name}: line 1: two columns have no name; name or delete them")
     if twice is not None:
-        raise DataError(f"{name}: line 1: the column {twice!r} stands twice; rename one of them")
+        twice = quoted(twice)
+        raise DataError(f"{name}: line 1: the column {twice} stands twice; rename one of them")
     number = 0
     while (record := _next(reader, name)) is not None:
         if not record:  # a blank line
@@ -63,10 +74,12 @@ def _header(text: str, mark: str) -> list[str]:
 
 
 def _next(reader: "Reader", name: str) -> list[str] | None:
+    start = reader.line_num + 1
     try:
         return next(reader, None)
     except csv.Error as error:
-        raise DataError(
-            f"{name}: line {reader.line_num}: broken CSV record ({error}); "
-            "close or double its quotes"
-        ) from error
+        if str(error) == "unexpected end of data":
+            problem = f"line {start}: the record that starts here opens a quote and never closes it"
+        else:
+            problem = f"line {reader.line_num}: broken CSV record ({error})"
+        raise DataError(f"{name}: {problem}; close or double its quotes") from error

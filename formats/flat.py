@@ -73,6 +73,8 @@ def read(columns: Columns, row: Row) -> Parsed:
 
 def _entry(name: str, row: Row) -> Row:
     entries = row[name]
+    if entries == []:
+        raise BadRow(f"{name} is empty")
     if not isinstance(entries, list) or len(entries) != 1:
         raise BadRow(f"wrong type: {name} is {kind_of(entries)}, not a list of objects")
     if not isinstance(entries[0], dict):
@@ -89,6 +91,8 @@ def _read(columns: Columns, row: Row) -> Parsed:
     if answer_name != columns.answers[0]:
         layout["answer"] = answer_name
     prompt = text_of(row[columns.prompt], columns.prompt)
+    if row[columns.prompt] is None:  # an input alone may make the prompt
+        layout["prompt"] = None
     if columns.inputs:
         prompt, more = _with_input(columns, row, prompt)
         layout |= more
@@ -177,7 +181,7 @@ def _split(columns: Columns, prompt: str, layout: Layout) -> tuple[str, Row]:
     if extra is None or not extra.strip():
         return prompt, {name: extra}
     if prompt == extra:
-        return "", {name: extra}
+        return layout.get("prompt", ""), {name: extra}
     if prompt.endswith(SEPARATOR + extra):
         return prompt.removesuffix(SEPARATOR + extra), {name: extra}
     return prompt, {name: ""}

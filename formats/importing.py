@@ -16,9 +16,10 @@ from ..core.records import Quarantined, Sample, sample_id
 from . import demo
 from .flat import split_nested
 from .forms import FORMS, Form
+from .places import Table, tables
 from .quarantine import first_reasons
-from .reading import Known, Table, tables
-from .rows import LAYOUT, BadRow, RawRow, unstorable
+from .reading import Unknown
+from .rows import LAYOUT, BadRow, RawRow, printable, quoted, unstorable
 
 DEMO = "demo"
 DETECTION_ROWS = 100
@@ -81,10 +82,10 @@ class Import:
                 path = str(stack.enter_context(as_file(files(demo) / "demo.jsonl")))
             yield from self._tables(path)
         if not self._usable:
-            raise DataError(f"{path}: no usable row: {first_reasons(self.quarantined)}")
+            raise DataError(f"{printable(path)}: no usable row: {first_reasons(self.quarantined)}")
 
     def _tables(self, path: str) -> Iterator[Sample]:
-        found, skipped = tables(path, _known_by(self._forms))
+        found, skipped = tables(path, _unknown_to(self._forms))
         self.skipped = tuple(skipped)
         form: Form | None = None
         for table in found:
@@ -117,8 +118,7 @@ class Import:
 
     def _sample(self, source: str, row: dict[str, object], form: Form) -> Sample:
         if not form.fits(row):
-            found = _listed(row) if row else "none"
-            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {found}")
+            raise BadRow(f"mixed columns: {form.name} needs {form.needs}; found {_listed(row)}")
         if LAYOUT in row:
             raise BadRow(f"the column {LAYOUT!r} is reserved; rename it")
         if (reason := unstorable(row)) is not None:
@@ -160,11 +160,21 @@ def import_data(path: str, format: str = "auto") -> Imported:
     return Imported(samples, rows.quarantined, rows.format, rows.total, rows.skipped)
 
 
-def _known_by(forms: list[Form]) -> Known:
-    def known(columns: list[str]) -> bool:
-        return any(form.fits(dict.fromkeys(columns)) for form in forms)
+def _unknown_to(forms: list[Form]) -> Unknown:
+    def unknown(columns: list[str]) -> str | None:
+        if any(form.fits(dict.fromkeys(columns)) for form in forms):
+            return None
+        return _unknown(columns, forms)
 
-    return known
+    return unknown
+
+
+def _unknown(columns: Iterable[str], forms: list[Form]) -> str:
+    known = "; ".join(f"{form.name} ({form.needs})" for form in forms)
+    return (
+        f"no column that an importer knows: found {_listed(columns)}; "
+        f"rename columns for one of {known}"
+    )
 
 
 def _head(table: Table) -> tuple[list[RawRow], Iterator[RawRow]]:
@@ -189,16 +199,25 @@ def _form_of(name: str, head: list[RawRow], forms: list[Form]) -> Form:
     fitting = (next((form.name for form in forms if form.fits(row)), None) for row in sound)
     counts = Counter(form for form in fitting if form is not None)
     if not counts:
-        known = "; ".join(f"{form.name} ({form.needs})" for form in forms)
-        columns = _listed(column for row in sound for column in row)
-        raise DataError(
-            f"{name}: no column that an importer knows: found {columns}; "
-            f"rename columns for one of {known}"
-        )
+        columns = (column for row in sound for column in row)
+        raise DataError(f"{name}: {_unknown(columns, forms)}{_rows_inside(sound)}")
     return FORMS[max(counts, key=counts.__getitem__)]
 
 
+def _rows_inside(found: list[dict[str, object]]) -> str:
+    """Say where the rows seem to be, where the only row is an object around them."""
+    if len(found) > 1:
+        return ""
+    for key, value in found[0].items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            return f"; if the list under {quoted(key)} holds the rows, save that list alone"
+    values = list(found[0].values())
+    if len(values) > 1 and all(isinstance(value, dict) for value in values):
+        return "; if its values are the rows, save them as an array"
+    return ""
+
+
 def _listed(columns: Iterable[str], count: int = 10) -> str:
-    names = [repr(name[:40]) for name in dict.fromkeys(columns)]
-    text = ", ".join(names[:count])
+    names = [quoted(name) for name in dict.fromkeys(columns)]
+    text = ", ".join(names[:count]) or "none"
     return text if len(names) <= count else f"{text} and {len(names) - count} more"

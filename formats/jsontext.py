@@ -7,11 +7,12 @@ because keeping one of the two values would drop the other.
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..core.errors import DataError
-from .rows import RawRow
+from .rows import RawRow, quoted
 
 BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -39,7 +40,7 @@ class _Parser:
 
     def _trouble(self, value: Any) -> str | None:
         if self._repeated:
-            return f"the key {self._repeated[0]!r} stands twice in one object"
+            return f"the key {quoted(self._repeated[0])} stands twice in one object"
         return None if isinstance(value, dict) else "not an object with columns"
 
 
@@ -79,7 +80,10 @@ def array_rows(stream: BinaryIO, name: str, label: str) -> Iterator[RawRow]:
         if not closed and not text.startswith(",", position):
             raise _broken(json.JSONDecodeError("',' or ']' expected", text, position), name)
         if not closed:
-            position = _skip(text, position + 1)
+            comma, position = position, _skip(text, position + 1)
+            if text.startswith("]", position):
+                error = json.JSONDecodeError("a comma after the last item", text, comma)
+                raise _broken(error, name)
     if _skip(text, position + 1) != len(text):
         error = json.JSONDecodeError("text after the array", text, _skip(text, position + 1))
         raise _broken(error, name)
@@ -91,13 +95,13 @@ def _item(parser: _Parser, text: str, start: int, name: str) -> tuple[Any, int, 
     except json.JSONDecodeError as error:
         raise _broken(error, name) from error
     except (ValueError, RecursionError) as error:  # a number or a nesting past Python's limits
-        raise _broken(json.JSONDecodeError(_first_line(error), text, start), name) from error
+        raise _broken(json.JSONDecodeError(_limit(error), text, start), name) from error
 
 
 def _broken(error: json.JSONDecodeError, name: str) -> DataError:
     return DataError(
         f"{name}: line {error.lineno} column {error.colno}: the JSON array doesn't parse "
-        f"({error.msg}); repair it there"
+        f"({_words(error)}); repair it there"
     )
 
 
@@ -116,7 +120,7 @@ def line_rows(stream: BinaryIO, name: str, label: str) -> Iterator[RawRow]:
         row = _line(parser, decode(body, name, line=number, offset=offset), f"{label}:{number}")
         if row is not None and first and isinstance(row.row, str):
             text = decode(body + stream.read(), name, line=number, offset=offset)
-            yield from _whole(parser, text, label, number)
+            yield from _whole(parser, text, name, label, number)
             return
         offset += len(line)
         if row is not None:
@@ -124,15 +128,41 @@ def line_rows(stream: BinaryIO, name: str, label: str) -> Iterator[RawRow]:
             yield row
 
 
-def _whole(parser: _Parser, text: str, label: str, start: int) -> Iterator[RawRow]:
+def _whole(parser: _Parser, text: str, name: str, label: str, start: int) -> Iterator[RawRow]:
     row = _line(parser, text, f"{label}:{start}")
     if row is not None and isinstance(row.row, dict):
         yield row
         return
-    for number, line in enumerate(text.split("\n"), start):
-        row = _line(parser, line, f"{label}:{number}")
-        if row is not None:
-            yield row
+    lines = (
+        _line(parser, line, f"{label}:{number}")
+        for number, line in enumerate(text.split("\n"), start)
+    )
+    rows = [row for row in lines if row is not None]
+    if not any(isinstance(row.row, dict) for row in rows):
+        _refuse_several(parser, text, name, start)
+    yield from rows
+
+
+def _refuse_several(parser: _Parser, text: str, name: str, start: int) -> None:
+    """Refuse one object over many lines that is not the whole file, or breaks off.
+
+    Raises:
+        DataError: naming the line where it stops being one object.
+    """
+    first = _skip(text, 0)
+    try:
+        _, end, _ = parser.row(text, first)
+        error = json.JSONDecodeError("text after the object", text, _skip(text, end))
+    except json.JSONDecodeError as broken:
+        error = broken
+    except (ValueError, RecursionError):
+        return
+    if "\n" in text[first : error.pos]:
+        place = f"line {start + error.lineno - 1} column {error.colno}"
+        raise DataError(
+            f"{name}: {place}: neither one JSON object nor one per line ({_words(error)}); "
+            "write an array, or one object per line"
+        )
 
 
 def _line(parser: _Parser, text: str, source: str) -> RawRow | None:
@@ -142,11 +172,16 @@ def _line(parser: _Parser, text: str, source: str) -> RawRow | None:
     try:
         value, end, broken = parser.row(text, start)
     except json.JSONDecodeError as error:
-        return RawRow(source, text, f"broken JSON at column {error.colno}: {error.msg}")
+        return RawRow(source, text, f"broken JSON at column {error.colno}: {_words(error)}")
     except (ValueError, RecursionError) as error:
-        return RawRow(source, text, f"broken JSON: {_first_line(error)}")
-    if _skip(text, end) != len(text):
-        return RawRow(source, text, f"broken JSON at column {end + 1}: text after the value")
+        return RawRow(source, text, f"broken JSON: {_limit(error)}")
+    rest = _skip(text, end)
+    if rest != len(text):
+        after = "a carriage return, which ends no line," if "\r" in text[end:rest] else "text"
+        reason = (
+            f"broken JSON at column {end + 1}: {after} after the value; a line holds one object"
+        )
+        return RawRow(source, text, reason)
     return RawRow(source, value, broken)
 
 
@@ -154,5 +189,12 @@ def _skip(text: str, position: int) -> int:
     return _SPACE.match(text, position).end()  # type: ignore[union-attr]  # it matches nothing too
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+def _words(error: json.JSONDecodeError) -> str:
+    """Return a decoder's words without the place that they end on."""
+    return error.msg.removesuffix(" at").removesuffix(" starting")
+
+
+def _limit(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return f"a number of more than {sys.get_int_max_str_digits():,} digits"

@@ -1,4 +1,4 @@
-"""Raw rows of a file, a folder of files or a Hugging Face data set.
+"""Raw rows of a file or a Hugging Face data set.
 
 What a file is, is seen from its first bytes, not from its ending: Parquet, Arrow, JSON array, JSON
 Lines or CSV, each of them also packed with gzip. JSON Lines, Parquet and Arrow are streamed; a JSON
@@ -7,115 +7,72 @@ array and CSV are held in memory as text.
 
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import DataError
 from .csvtext import csv_rows
+from .foreign import READ, foreign
 from .jsontext import BOM, array_rows, line_rows
-from .rows import RawRow
+from .rows import RawRow, printable, quoted
 
-ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
-"""Endings of the data files in a folder; a folder also holds licences and the like."""
-
-_NOT_DATA = ("dataset_info.json", "dataset_infos.json", "state.json")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _HEAD = 65536
 _BATCH = 1000
 
-Known = Callable[[list[str]], bool]
+Unknown = Callable[[list[str]], str | None]
+"""Says why no importer knows a list of columns, None where one does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The rows of one file or data set; `name` is what messages call it."""
-
-    name: str
-    rows: Iterator[RawRow]
-
-
-def tables(path: str, known: Known) -> tuple[list[Table], list[str]]:
-    """Return the tables behind a path or data set name, and a folder's entries that are not read.
-
-    `known` says whether an importer knows a list of columns.
-
-    Raises:
-        DataError: there is nothing to read under that name.
-    """
-    place = Path(path).expanduser()
-    if place.is_file():
-        return [Table(str(place), file_rows(place, known))], []
-    if place.is_dir():
-        return _folder(place, known)
-    if not _HUB_NAME.fullmatch(path) or path.lower().removesuffix(".gz").endswith(ENDINGS):
-        raise DataError(f"{path!r}: no such file or folder; check `data.path`")
-    return [Table(path, hub_rows(path))], []
-
-
-def _folder(folder: Path, known: Known) -> tuple[list[Table], list[str]]:
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.is_file() and _is_data(entry.name)]
-    if not files:
-        raise DataError(
-            f"{folder}: no data file in this folder ({', '.join(ENDINGS)}, also .gz); "
-            "name a file, or the folder that holds the files directly"
-        )
-    skipped = [entry.name for entry in entries if entry not in files]
-    return [Table(str(file), file_rows(file, known)) for file in files], skipped
-
-
-def _is_data(name: str) -> bool:
-    return name not in _NOT_DATA and name.lower().removesuffix(".gz").endswith(ENDINGS)
-
-
-def file_rows(file: Path, known: Known) -> Iterator[RawRow]:
+def file_rows(file: Path, unknown: Unknown) -> Iterator[RawRow]:
     """Yield the rows of one file.
 
     Raises:
         DataError: the file can't be opened, unpacked or decoded, or is empty.
     """
-    name = str(file)
-    label = file.name.encode("utf-8", "backslashreplace").decode("utf-8")
+    name = printable(str(file))
+    label = printable(file.name)
     try:
         with file.open("rb", buffering=_HEAD) as opened:
             stream = cast(io.BufferedReader, opened)
             if stream.peek(2)[:2] != b"\x1f\x8b":
-                yield from _rows(stream, name, label, known)
+                yield from _rows(stream, name, label, unknown)
                 return
             unpacked = cast(io.RawIOBase, gzip.GzipFile(fileobj=stream))
-            yield from _rows(io.BufferedReader(unpacked, _HEAD), name, label, known)
+            yield from _rows(io.BufferedReader(unpacked, _HEAD), name, label, unknown)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: can't be unpacked ({error}); write it again") from error
     except OSError as error:
-        raise DataError(f"{name}: can't be read ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise DataError(
+            f"{name}: can't be read ({reason}); check the file and its rights"
+        ) from error
 
 
-def _rows(stream: io.BufferedReader, name: str, label: str, known: Known) -> Iterator[RawRow]:
+def _rows(stream: io.BufferedReader, name: str, label: str, unknown: Unknown) -> Iterator[RawRow]:
     head = stream.peek(_HEAD)
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return _columnar_rows(stream, head, name, label)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{name}: looks like UTF-16 at byte offset 0; save the file as UTF-8")
+    if (what := foreign(head)) is not None:
+        raise DataError(f"{name}: {what}")
     start = head.removeprefix(BOM).lstrip()[:1]
+    if not start:  # perhaps there are more blanks than fit into the head
+        data = stream.read()
+        stream = io.BufferedReader(cast(io.RawIOBase, io.BytesIO(data)))
+        start = data.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise DataError(f"{name}: the file is empty; it needs at least one row")
-    if b"\0" in head:
+    if b"\0" in head and start not in b"[{":  # in JSON it is the fault of its row
         offset = head.index(b"\0")
-        raise DataError(
-            f"{name}: byte 0x00 at byte offset {offset}: not a text file; "
-            "Middo reads JSON, JSON Lines, CSV, Parquet and Arrow"
-        )
+        raise DataError(f"{name}: byte 0x00 at byte offset {offset}: not a text file; {READ}")
     if start == b"[":
         return array_rows(stream, name, label)
     if start == b"{":
         return line_rows(stream, name, label)
-    return csv_rows(stream, name, label, known)
+    return csv_rows(stream, name, label, unknown)
 
 
 def _columnar_rows(
@@ -126,9 +83,13 @@ def _columnar_rows(
     number = 0
     try:
         for batch in _batches(stream, head):
-            for row in batch.to_pylist():
+            if (twice := _twice(batch.schema)) is not None:
+                raise DataError(
+                    f"{name}: the column {quoted(twice)} stands twice; rename one of them"
+                )
+            for row, broken in _plain_rows(batch):
                 number += 1
-                yield RawRow(f"{label}:{number}", _json_types(row))
+                yield RawRow(f"{label}:{number}", row, broken)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
@@ -149,6 +110,42 @@ def _batches(stream: io.BufferedReader, head: bytes) -> Iterator[Any]:
         yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
     else:
         yield from pa.ipc.open_stream(source)
+
+
+def _twice(fields: Any) -> str | None:
+    """Return a name that stands twice in a schema or one of its types; Python would keep one."""
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        return str(next(name for name in names if names.count(name) > 1))
+    types = (field.type for field in fields)
+    inner = ([kind.field(n) for n in range(kind.num_fields)] for kind in types)
+    return next((name for name in map(_twice, filter(None, inner)) if name is not None), None)
+
+
+def _plain_rows(batch: Any) -> Iterator[tuple[Any, str | None]]:
+    """Yield rows as JSON types, each with the reason why it is broken if it is."""
+    import pyarrow as pa
+
+    try:
+        rows = batch.to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise
+    except (ValueError, OverflowError):  # such as a date in the year 300,000
+        yield from (_plain_row(batch, index) for index in range(batch.num_rows))
+        return
+    yield from ((_json_types(row), None) for row in rows)
+
+
+def _plain_row(batch: Any, index: int) -> tuple[Any, str | None]:
+    row: dict[str, Any] = {}
+    broken = None
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = _json_types(column[index].as_py())
+        except (ValueError, OverflowError) as error:
+            row[name] = f"({column.type})"
+            broken = broken or f"field {quoted(name)} can't be read ({error})"
+    return row, broken
 
 
 def hub_rows(name: str) -> Iterator[RawRow]:
@@ -172,11 +169,11 @@ def hub_rows(name: str) -> Iterator[RawRow]:
 
 
 def _json_types(value: Any) -> Any:
-    """Give columnar values JSON types: dates, times and decimals become text, tuples lists."""
+    """Give columnar values JSON types: dates, times, decimals become text, tuples lists."""
     if isinstance(value, dict):
         return {key: _json_types(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json_types(item) for item in value]
     if isinstance(value, date | time):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+    return str(value) if isinstance(value, Decimal | timedelta) else value

@@ -3,6 +3,7 @@
 A row is either a sample or quarantined with a reason. Nothing is repaired and nothing is dropped.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,12 @@ from ..core.records import Message
 
 LAYOUT = "_middo"
 """The key of `Sample.meta` that keeps what an exporter needs to write a row back as it came."""
+
+DEEPEST = 200
+"""Levels of lists and objects in a row. Python's own limit depends on who calls; this one does not,
+and leaves room for all that reads the row later."""
+
+_HIDDEN = {"Cc", "Cf"}
 
 Row = dict[str, Any]
 Layout = dict[str, Any]
@@ -49,6 +56,21 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
+def printable(text: str) -> str:
+    """Return a text on one line, with escapes for what could steer a terminal or isn't UTF-8."""
+    if text.isprintable():
+        return text
+    escaped = (char.encode("unicode_escape").decode("ascii") for char in text)
+    return "".join(
+        char if char.isprintable() else code for char, code in zip(text, escaped, strict=True)
+    )
+
+
+def quoted(text: str, longest: int = 40) -> str:
+    """Return a row's own word for a message: quoted, on one line, and cut where it is long."""
+    return repr(text if len(text) <= longest else text[:longest] + "...")
+
+
 def text_of(value: Any, name: str) -> str:
     """Return a value that has to be text; null counts as empty text.
 
@@ -77,7 +99,7 @@ def check_turns(messages: tuple[Message, ...]) -> None:
         raise BadRow("no user turn before the last assistant turn")
     prompt = max(index for index, role in enumerate(roles) if role == "user")
     for index, message in enumerate(messages):
-        if message.role in ("system", "tool") or message.content.strip():
+        if message.role in ("system", "tool") or _visible(message.content):
             continue
         if index == len(messages) - 1:
             raise BadRow("empty answer")
@@ -86,19 +108,28 @@ def check_turns(messages: tuple[Message, ...]) -> None:
         raise BadRow(f"turn {index + 1}: empty {message.role} turn")
 
 
+def _visible(text: str) -> bool:
+    """Return whether a text has a character that can be seen: no blank, control or format mark."""
+    return any(not char.isspace() and unicodedata.category(char) not in _HIDDEN for char in text)
+
+
 def unstorable(row: Row) -> str | None:
     """Return why a row can't be stored as JSON text in UTF-8, or None where it can."""
     if _trouble(row) is None:  # nearly always, so that fields are looked at one by one but rarely
         return None
     for key, value in row.items():
         if (trouble := _trouble({key: value})) is not None:
-            return f"field {key!r} {trouble}"
+            return f"field {quoted(key)} {trouble}"
     return f"the row {_trouble(row)}"
+
+
+_TOO_DEEP = f"is nested more than {DEEPEST} deep"
 
 
 def _trouble(row: Row) -> str | None:
     try:
-        canonical_json(row).encode("utf-8")
+        text = canonical_json(row)
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return "holds a lone surrogate, which UTF-8 has no form for"
     except ValueError:
@@ -106,5 +137,19 @@ def _trouble(row: Row) -> str | None:
     except TypeError:
         return "holds binary data or another type that JSON has no form for"
     except RecursionError:
-        return "is nested too deeply"
-    return None
+        return _TOO_DEEP
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return None
+    return _TOO_DEEP if _deeper(row) else None
+
+
+def _deeper(row: Row) -> bool:
+    level: list[Any] = [row]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)

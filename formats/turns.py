@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.ids import canonical_json
 from ..core.records import Message, Role, Sample
-from .rows import BadRow, Layout, Parsed, Row, check_turns, kind_of
+from .rows import BadRow, Layout, Parsed, Row, check_turns, kind_of, quoted
 
 COLUMNS = ("messages", "conversations", "conversation")
 
@@ -118,10 +118,7 @@ def read(style: Style, row: Row) -> Parsed:
 def _turn(style: Style, turn: Any, number: int) -> tuple[Message, dict[str, Any]]:
     if not isinstance(turn, dict):
         raise BadRow(f"turn {number}: wrong type: {kind_of(turn)}, not an object")
-    word = turn.get(style.role)
-    if not isinstance(word, str) or word not in style.words:
-        known = ", ".join(style.words)
-        raise BadRow(f"turn {number}: unknown role {word!r}; known: {known}")
+    word = _word(style, turn, number)
     role = style.words[word]
     name = word if word in style.named else None
     record: dict[str, Any] = {}
@@ -134,11 +131,25 @@ def _turn(style: Style, turn: Any, number: int) -> tuple[Message, dict[str, Any]
         record["call"] = call
         record |= {"empty": text} if style.text in turn else {"absent": True}
         text, name = canonical_json(extra.pop(call)), call
+    if style.text not in turn and text is None:
+        raise BadRow(f"turn {number}: has no {style.text}")
     if not isinstance(text, str):
         raise BadRow(f"turn {number}: wrong type: {style.text} is {kind_of(text)}, not text")
     if extra:
         record["extra"] = extra
     return Message(role, text, name), record
+
+
+def _word(style: Style, turn: dict[str, Any], number: int) -> str:
+    if style.role not in turn:
+        raise BadRow(f"turn {number}: has no {style.role}")
+    word = turn[style.role]
+    if not isinstance(word, str):
+        raise BadRow(f"turn {number}: wrong type: {style.role} is {kind_of(word)}, not text")
+    if word not in style.words:
+        known = ", ".join(style.words)
+        raise BadRow(f"turn {number}: unknown role {quoted(word)}; known: {known}")
+    return word
 
 
 def write(style: Style, sample: Sample, layout: Layout) -> Row:

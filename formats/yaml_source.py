@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..core.errors import ConfigError
+from .places import named_like_data
 
 Step = str | int
 Place = tuple[Step, ...]
@@ -68,8 +69,13 @@ def read_source(path: Path) -> Source:
     """Read a YAML file of settings.
 
     Raises:
-        ConfigError: no such file, not UTF-8, not YAML, a key twice, or no mapping at the top.
+        ConfigError: no such file, not UTF-8, not YAML, a key twice, or no mapping at the top; or it
+            is named like data.
     """
+    if named_like_data(path.name) and path.suffix.lower() != ".json":
+        raise ConfigError(
+            f"{path}: is named like data, not like a configuration; name it with --data {path}"
+        )
     text = _read_text(path)
     if not text.strip():
         raise ConfigError(f"{path}: is empty; `middo config init` prints a configuration")

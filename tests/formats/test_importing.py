@@ -165,7 +165,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
         {"instruction": "i", "output": "o", "history": [["a"]]},
         "history entry 1 is not a pair of texts",
     ),
-    "nested, empty": ("alpaca", {"instruction": "i", "instances": []}, "instances is a list"),
+    "nested, empty": ("alpaca", {"instruction": "i", "instances": []}, "instances is empty"),
     "nested, no output": ("alpaca", {"instruction": "i", "instances": [{}]}, "no column output"),
     "nested twice": (
         "alpaca",
@@ -200,7 +200,11 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "turn 2: empty assistant turn",
     ),
     "unknown role": ("messages", _turns(("narrator", "q"), (A, "a")), "unknown role 'narrator'"),
-    "role no text": ("messages", {"messages": [{"role": 1, "content": "a"}]}, "unknown role 1"),
+    "role no text": (
+        "messages",
+        {"messages": [{"role": 1, "content": "a"}]},
+        "role is a number, not text",
+    ),
     "parts": ("messages", _turns((U, [{"type": "text"}]), (A, "a")), "content is a list, not text"),
     "null content": (
         "messages",

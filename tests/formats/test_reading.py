@@ -169,11 +169,14 @@ BAD_FILES = {
         "line 2: byte 0xe9 at byte offset 50 is not UTF-8; save the file as UTF-8",
     ),
     "latin 1 array": (b'[\n"caf\xe9"]', "line 2: byte 0xe9 at byte offset 6 is not UTF-8"),
-    "utf 16": ("[1]".encode("utf-16"), "looks like UTF-16 at byte offset 0"),
-    "binary": (b"PK\x03\x04\0\0", "byte 0x00 at byte offset 4: not a text file"),
+    "utf 16": ("[1]".encode("utf-16"), "looks like UTF-16; save the file as UTF-8"),
+    "binary": (b"\1\2\3\4\0\0", "byte 0x00 at byte offset 4: not a text file"),
     "packed, cut off": (gzip.compress(b"question,answer\n" * 999)[:-9], "can't be unpacked"),
     "parquet, cut off": (CONTENTS["parquet"][:-9], "broken Parquet or Arrow file"),
-    "open quote": (b'question,answer\na,"b\n', "line 2: broken CSV record"),
+    "open quote": (
+        b'question,answer\na,"b\n',
+        "line 2: the record that starts here opens a quote and never",
+    ),
     "column twice": (b"question,answer,answer\na,b,c\n", "the column 'answer' stands twice"),
     "unknown columns": (
         b'{"key": 1, "text": "t"}',

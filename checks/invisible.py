@@ -8,6 +8,8 @@ emoji, and the selector that says how the sign before it is drawn.
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
 
 from ..core.records import Proposal, Verdict
 
@@ -30,17 +32,29 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def check_invisible(proposal: Proposal) -> Verdict:
-    """Refuse invisible signs that the original sample doesn't hold."""
-    known = frozenset("".join(message.content for message in proposal.parent.messages))
+    """Refuse invisible signs that the original sample doesn't hold, or not in this order.
+
+    Two kinds of zero-width signs are an alphabet: that the original holds them is no reason to let
+    another row of them pass.
+    """
+    known = "\n".join(message.content for message in proposal.parent.messages)
     found: dict[str, None] = {}
     for text in (proposal.prompt, proposal.answer):
         if text.isascii() and text.isprintable():
             continue
-        rest = _ORDINARY.sub("", text)
-        found.update(dict.fromkeys(char for char in rest if char not in known and _unseen(char)))
+        for run in _runs(_ORDINARY.sub(" ", text)):
+            if run not in known:
+                found.update(dict.fromkeys(run))
     named = [f"U+{ord(char):04X}" for char in found]
     reason = "Leave out control characters and signs that can't be seen." if named else ""
     return Verdict("invisible", not named, {"invisible": named[:20]}, reason)
+
+
+def _runs(text: str) -> Iterator[str]:
+    """Yield each row of invisible signs without a visible one between them."""
+    for unseen, chars in groupby(text, _unseen):
+        if unseen:
+            yield "".join(chars)
 
 
 def _unseen(char: str) -> bool:

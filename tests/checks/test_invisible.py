@@ -52,3 +52,9 @@ def test_new_invisible_signs_are_refused(text: str, sign: str) -> None:
 )
 def test_what_writing_needs_passes(text: str) -> None:
     assert check_invisible(proposal(("Say it.", "It is."), ("Say it.", text))).passed
+
+
+def test_other_bits_than_those_of_the_original_are_refused() -> None:
+    old = ("Say it.", "It is\u200b\u200c\u200b so.")
+    assert check_invisible(proposal(old, ("Say it.", "So\u200b\u200c\u200b it is."))).passed
+    assert not check_invisible(proposal(old, ("Say it.", "So\u200c\u200c\u200b it is."))).passed

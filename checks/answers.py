@@ -99,7 +99,7 @@ def check_refusal(proposal: Proposal) -> Verdict:
 
 
 def check_copied(proposal: Proposal, context: CheckContext) -> Verdict:
-    """Refuse a proposal that hands back an example or a remark of its instructions.
+    """Refuse a proposal that hands back an example, a remark or a sentence of its instructions.
 
     A short instruction has to be the whole text, one of six words or more may stand anywhere in it.
     What the parent holds itself is no copy.

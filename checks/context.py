@@ -32,8 +32,8 @@ class CheckContext:
         decontamination: what no proposal may repeat.
         known_prompts: `normalise`d prompts of the whole store, for new samples.
         neighbours: prompts of the samples nearest to the parent, for new samples.
-        instructions: texts that the rewriter was shown as examples or remarks; small models hand
-            them back as their own.
+        instructions: texts that the rewriter was shown as instructions, examples or remarks; small
+            models, and those that were talked into it, hand them back as their own.
         dropped: details of the prompt that the critic named as dropped on purpose; they count for
             complexity only.
     """

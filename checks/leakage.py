@@ -1,12 +1,14 @@
 """Nothing may appear in a proposal that a rewriter can only have invented or carried in.
 
-Secrets by the forms in which vendors issue them, URLs and e-mail addresses that neither the
-original prompt, its history nor its answer holds. What was found is not repeated in the record.
+Secrets by the forms in which vendors issue them or coded, the mark that a known key was taken out,
+URLs and e-mail addresses that neither the original prompt, its history nor its answer holds. What
+was found is not repeated in the record.
 """
 
 import re
 
 from ..core.records import Proposal, Verdict
+from ..core.redaction import REDACTED
 from .hints import Hinted
 from .literals import addresses
 
@@ -36,8 +38,21 @@ _SECRETS = {
             *("key", "secret", "token", "passw"),
         ),
         ("credentials in a URL", r"\b\w+://[^\s/:@]+:[^\s/@]+@", "://"),
+        ("key taken out", re.escape(REDACTED), REDACTED),
     )
 }
+_CODED = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:"
+    r"(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,}"
+    r"|(?=(?:[^\d\s]*\d){2})(?=(?:[^a-z\s]*[a-z]){2})(?=(?:[^A-Z\s]*[A-Z]){2})[A-Za-z0-9+/_-]{40,}"
+    r")={0,2}(?![A-Za-z0-9+/_-])"
+)
+"""What base64 or hex makes of 30 bytes and more; a word or a path has no such mixture."""
+_ASKS_FOR_CODED = re.compile(
+    r"base-?64|\bhex|\b(?:en|de)cod|\bhash|\bsha-?\d|\bmd5|\bchecksum|\btokens?\b|\bkeys?\b|\bcrypt"
+    r"|encrypt|\bcipher|\buuid|\brandom\b",
+    re.IGNORECASE,
+)
 # Domains that RFC 2606 sets aside for examples belong to nobody.
 _EXAMPLE = re.compile(
     r"(?:^|[@./])example\.(?:com|org|net)\b|\.(?:example|test|invalid)(?:[/:?#]|$)"
@@ -45,14 +60,22 @@ _EXAMPLE = re.compile(
 
 
 def check_leakage(proposal: Proposal) -> Verdict:
-    """Refuse secrets, URLs and e-mail addresses that the original sample doesn't hold."""
-    known = "\n".join(message.content for message in proposal.parent.messages)
+    """Refuse secrets, URLs and e-mail addresses that the original sample doesn't hold.
+
+    Coded text passes where the original's prompt is about such a thing.
+    """
+    parent = proposal.parent
+    known = "\n".join(message.content for message in parent.messages)
     text = f"{proposal.prompt}\n{proposal.answer}"
     secrets = [
         name
         for name, secret in _SECRETS.items()
         if any(match[0] not in known for match in secret.findall(text))
     ]
+    if not _ASKS_FOR_CODED.search(parent.prompt) and any(
+        match[0] not in known for match in _CODED.finditer(_without_addresses(text))
+    ):
+        secrets.append("coded text")
     held = {_bare(address) for address in addresses(known)}
     foreign = [
         address
@@ -66,6 +89,12 @@ def check_leakage(proposal: Proposal) -> Verdict:
         reasons.append("Leave out web and e-mail addresses that the original doesn't give.")
     numbers = {"secrets": secrets, "addresses": len(foreign)}
     return Verdict("leakage", not reasons, numbers, " ".join(reasons))
+
+
+def _without_addresses(text: str) -> str:
+    for address in addresses(text):
+        text = text.replace(address, " ")
+    return text
 
 
 def _bare(address: str) -> str:

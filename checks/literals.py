@@ -20,6 +20,7 @@ _QUOTED = re.compile(
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'“”«»`|\\^{}]+|www\.[^\s<>\"'“”«»`|\\^{}]+", re.I)
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FENCED = re.compile(r"(?ms)^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1[`~]*[ \t]*$")
+_MASKABLE = re.compile(rf"{_QUOTED.pattern} | [\ue000-\uf8ff]", re.VERBOSE)
 MASK = 0xE000
 """First code point of the private use area, which stands for quotations in `masked`."""
 
@@ -61,15 +62,19 @@ def without_code(text: str) -> str:
 def masked(text: str) -> tuple[str, list[str]]:
     """Return a text with the n-th quotation replaced by the private sign `MASK + n`, and them all.
 
-    What is quoted is material, not instruction; masked, it can still be named.
+    What is quoted is material, not instruction; masked, it can still be named. Private signs of the
+    text's own are replaced: they stand for no quotation.
     """
     found: list[str] = []
 
     def mask(match: re.Match[str]) -> str:
-        found.append(next(filter(None, match.groups())).strip())
+        quoted = next(filter(None, match.groups()), None)
+        if quoted is None:
+            return "\ufffd"
+        found.append(quoted.strip())
         return chr(MASK + len(found) - 1)
 
-    return _QUOTED.sub(mask, without_code(text)), found
+    return _MASKABLE.sub(mask, without_code(text)), found
 
 
 def check_quotes(proposal: Proposal, context: CheckContext) -> Verdict:

@@ -20,9 +20,11 @@ from .compliance import check_answer_constraints
 from .constraints import check_constraints
 from .context import CheckContext, may_drop
 from .decontamination import check_decontamination
+from .invisible import check_invisible
 from .language import check_language
 from .leakage import check_leakage
 from .literals import check_code, check_quotes, check_urls
+from .markup import check_markup
 from .numerals import check_numbers
 from .similarity import check_answer_similarity, check_novelty, check_similarity
 from .wrapping import check_wrapper
@@ -39,6 +41,8 @@ EVERY: tuple[Check, ...] = (
     lambda proposal, _: check_refusal(proposal),
     check_copied,
     lambda proposal, _: check_leakage(proposal),
+    lambda proposal, _: check_invisible(proposal),
+    lambda proposal, _: check_markup(proposal),
     lambda proposal, _: check_language(proposal),
     check_answer_constraints,
     lambda proposal, context: check_decontamination(proposal, context.decontamination),

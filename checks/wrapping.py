@@ -16,7 +16,9 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "template": (
         r"<\|[^|\n<>]{1,40}\|>|<｜[^｜\n]{1,40}｜>",
-        r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*$|\A\s*<s>(?!.*</s>)",
+        r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*(?:$|<s>|\[)|\A\s*<s>(?!.*</s>)",
+        r"\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
+        r"|</?(?:tool_call|tool_response|function_calls?)>|<(?:bos|eos|pad|unk)>",
         r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*:?[ \t]*$)",
         r"(?m:^[ \t]*(?:assistant|human|user)[ \t]*:\s)",
     ),
@@ -41,12 +43,13 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\bas an? (?:ai|artificial intelligence)\b|\bas a (?:large )?language model\b",
         r"\bi(?:['’]m| am) (?:just |only )?an ai\b",
     ),
+    "verdict": (r"[\"']verdict[\"']\s*:\s*[\"'](?:accept|revise|reject)[\"']",),
     # Sample text reaches an agent between 16 hex digits of its own hash (core.ids.fence_of).
     "fence": (r"(?<![0-9a-z])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9a-z])",),
 }
 _HINTS: dict[str, tuple[str, ...]] = {
     "reasoning": ("<",),
-    "template": ("<", "inst]", "##", "assistant", "human", "user"),
+    "template": ("<", "[", "##", "assistant", "human", "user"),
     "opener": (
         "sure", "certainly", "of course", "absolutely", "ok", "great", "got it", "here", "below",
     ),
@@ -56,12 +59,14 @@ _HINTS: dict[str, tuple[str, ...]] = {
         "edited", "rewrote", "changed", "kept", "original", "proposed",
     ),
     "assistant": (" ai", "artificial", "language model"),
+    "verdict": ("verdict",),
     "fence": tuple("0123456789"),
 }  # fmt: skip
 _WRAPPERS = {
     name: Hinted(re.compile("|".join(patterns), re.IGNORECASE), _HINTS[name])
     for name, patterns in _PATTERNS.items()
 }
+_REPLY_FORM = re.compile(r"\s*\{\s*\"(?:answer|prompt)\"\s*:\s*\"")
 _FENCE_LINE = re.compile(r"(?m)^[ \t]*(?:```|~~~)")
 _ASKS_FOR_CODE = re.compile(
     r"```|\b(?:code|script|function|program\w*|class|json|html|css|sql|ya?ml|xml|csv|markdown|latex"
@@ -90,6 +95,8 @@ def check_wrapper(proposal: Proposal) -> Verdict:
                     found.setdefault(name, match[0].strip())
     if _wrapped_in_code(proposal):
         found["code fence"] = "```"
+    if _in_reply_form(proposal):
+        found["reply form"] = "JSON"
     reason = f"Give the text alone, without {named(list(found.values()))}." if found else ""
     numbers = {name: shortened(text) for name, text in found.items()}
     return Verdict("wrapper", not found, numbers, reason)
@@ -103,6 +110,17 @@ def _wrapped_in_code(proposal: Proposal) -> bool:
     if not _fenced(proposal.answer) or _fenced(parent.answer):
         return False
     return _ASKS_FOR_CODE.search(proposal.prompt) is None
+
+
+def _in_reply_form(proposal: Proposal) -> bool:
+    """Return whether a text begins with the JSON object that agents answer in, unasked for."""
+    parent = proposal.parent
+    if "json" in f"{parent.prompt}\n{proposal.prompt}".casefold():
+        return False
+    return any(
+        _REPLY_FORM.match(new) is not None and _REPLY_FORM.match(old) is None
+        for new, old in ((proposal.prompt, parent.prompt), (proposal.answer, parent.answer))
+    )
 
 
 def _fenced(text: str) -> bool:

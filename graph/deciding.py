@@ -22,7 +22,7 @@ from ..core.prefixes import beginning, near, some
 from ..core.records import Axis, Proposal, Sample, Verdict, message_from
 from ..formats.configuration import load_config
 from ..formats.decisions import Decided
-from ..prompts.loader import examples
+from ..prompts.loader import examples, sentences
 from ..stores.database import Database, open_database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
@@ -270,7 +270,7 @@ class Review:
             flagged=frozenset(Axis(flag["axis"]) for flag in flags),
             decontamination=self._evaluation,
             neighbours=tuple(sample.prompt for sample in near.values()),
-            instructions=examples(),
+            instructions=(*examples(), *sentences()),
         )
 
 

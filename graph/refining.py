@@ -24,7 +24,7 @@ from ..core.progress import Progress
 from ..core.records import Fate, Sample
 from ..core.trace import Settled
 from ..curation.plan import Plan, Task, plan_from
-from ..prompts.loader import examples
+from ..prompts.loader import examples, sentences
 from ..signals.density import centre_and_normalise, mean_vector
 from ..signals.proof import Terms
 from ..signals.quality import calibration_from
@@ -155,7 +155,7 @@ class _Work:
                 decontamination=self._decontamination,
                 known_prompts=self._known,
                 neighbours=neighbours,
-                instructions=examples(),
+                instructions=(*examples(), *sentences()),
             ),
             prover=self._prover,
             round=self._number,

@@ -38,6 +38,8 @@ _MESSAGE = re.compile(r"^# (system|user|assistant)$\n", re.MULTILINE)
 _BLOCK = re.compile(r"\{\{#(\w+)\}\}\n?(.*?)\{\{/\1\}\}\n?", re.DOTALL)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _EXAMPLE = re.compile(r"^<<<\n(.*?)\n>>>$", re.DOTALL | re.MULTILINE)
+_JSON = re.compile(r"[\"{}]")
+_SENTENCE = re.compile(r"(?<=[.:])\s+|\n+")
 _KINDS = {"fenced", "text", "fenced, optional", "text, optional"}
 
 
@@ -115,6 +117,23 @@ def examples() -> tuple[str, ...]:
             if role == "assistant":
                 values = json.loads(text).values()
                 found.update(dict.fromkeys(v for v in values if isinstance(v, str) and " " in v))
+    return tuple(sorted(found))
+
+
+@cache
+def sentences() -> tuple[str, ...]:
+    """Return the sentences of the instructions in the shipped templates, those in JSON left out.
+
+    A model that is talked into it hands them back; whoever checks texts has to know them.
+    """
+    found: dict[str, None] = {}
+    for file in files(__package__).iterdir():
+        if not file.name.endswith(".md"):
+            continue
+        for role, text in load(file.name[:-3]).messages:
+            if role == "system":
+                parts = _SENTENCE.split(_PLACE.sub("\n", text))
+                found.update(dict.fromkeys(p for p in parts if " " in p and not _JSON.search(p)))
     return tuple(sorted(found))
 
 

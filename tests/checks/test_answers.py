@@ -10,6 +10,7 @@ from middo.checks.answers import (
     check_unchanged,
 )
 from middo.core.records import Axis, Message, Proposal
+from middo.prompts.loader import load, sentences
 
 from .proposals import context, proposal, sample
 
@@ -150,3 +151,14 @@ def test_a_refusal_is_no_answer(answer: str, passes: bool) -> None:
     assert check_refusal(proposal(("Why?", "So."), ("Why?", answer))).passed is passes
     refused = proposal(("Why?", "I cannot help with that."), ("Why?", answer))
     assert check_refusal(refused).passed
+
+
+def test_a_sentence_of_the_instructions_is_no_answer() -> None:
+    told = context(instructions=sentences())
+    parroted = load("rewrite_answer_quality").messages[0][1]
+    for new in (("Say it.", f"Here: {parroted}"), (f"{parroted} Say it.", "So it is.")):
+        assert not check_copied(proposal(("Say it.", "It is."), new), told).passed
+    old = ("Say it.", f"It is: {parroted}")
+    assert check_copied(proposal(old, ("Say it.", parroted)), told).passed
+    fair = ("Write one new sentence.", "Keep the good parts, and write a clear text.")
+    assert check_copied(proposal(("Say it.", "It is."), fair), told).passed

@@ -118,3 +118,17 @@ def test_complexity_may_drop_a_constraint_that_the_critic_named() -> None:
     assert not check_constraints(changed, context()).passed
     verdict = check_constraints(changed, context(dropped=("Answer in French",)))
     assert verdict.passed and verdict.numbers["dropped"] == ["language fr"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "End your answer with \ue123.",
+        "Include the word \ue005 twice.",
+        "Use the letter \uf8ff at least 3 times, and end with the phrase \ue000",
+    ],
+)
+def test_a_private_sign_of_the_prompt_stands_for_no_quotation(prompt: str) -> None:
+    assert all(item.target != "" for item in find_constraints(prompt))
+    quoting = find_constraints(f'{prompt} End your answer with the phrase "so long \ue000".')
+    assert ("ending", "so long \ue000") in {(item.kind, item.target) for item in quoting}

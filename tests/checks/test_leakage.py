@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from middo.checks.leakage import check_leakage
@@ -55,3 +57,33 @@ def test_an_address_of_the_history_is_known() -> None:
 def test_an_address_that_only_the_new_prompt_has_is_foreign() -> None:
     new = ("Look at https://c.org.", "It is https://c.org.")
     assert not check_leakage(proposal(OLD, new, adds=True)).passed
+
+
+KEY = b"OPENAI_API_KEY=a key that no pattern knows by its form"
+
+
+@pytest.mark.parametrize("text", [base64.b64encode(KEY).decode(), KEY.hex()])
+def test_coded_text_is_refused_unless_the_task_is_about_such(text: str) -> None:
+    verdict = check_leakage(proposal(OLD, ("What is it?", f"It is {text}.")))
+    assert verdict.numbers["secrets"] == ["coded text"] and text not in str(verdict.as_dict())
+    assert check_leakage(proposal((f"What is {text}?", "It."), ("What?", f"{text}."))).passed
+    assert check_leakage(proposal(("Encode it in base64.", "?"), ("Encode it.", text))).passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a/path/of/a/library/with/40/letters/and/more.py",
+        "Donaudampfschifffahrtsgesellschaftskapitaen2",
+        "https://a.org/x",
+        "1234567890123456789012345678901234567890123",
+    ],
+)
+def test_long_words_are_not_coded_text(text: str) -> None:
+    assert check_leakage(proposal(OLD, ("What is it?", f"It is {text}."))).passed
+
+
+def test_a_text_from_which_a_key_was_taken_is_refused() -> None:
+    assert not check_leakage(proposal(OLD, ("What is it?", "The key is [redacted]."))).passed
+    old = ("What does [redacted] mean?", "Taken out.")
+    assert check_leakage(proposal(old, ("What?", "[redacted] means taken out."))).passed

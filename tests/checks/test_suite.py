@@ -16,7 +16,7 @@ def test_a_sound_replacement_passes_every_check() -> None:
     assert [verdict.name for verdict in verdicts] == [
         "empty", "wrapper", "echo",
         "refusal",
-        "copied", "leakage", "language", "answer_constraints",
+        "copied", "leakage", "invisible", "markup", "language", "answer_constraints",
         "decontamination", "unchanged", "history", "numbers", "quotes", "urls", "code",
         "constraints", "length", "similarity", "answer_similarity",
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def test_new_samples_have_their_own_checks() -> None:
     assert [verdict.name for verdict in verdicts] == [
         "empty", "wrapper", "echo",
         "refusal",
-        "copied", "leakage", "language", "answer_constraints",
+        "copied", "leakage", "invisible", "markup", "language", "answer_constraints",
         "decontamination", "novelty",
     ]  # fmt: skip
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from middo.core.ids import fence_of
-from middo.prompts.loader import PromptError, Template, fenced, load, parse
+from middo.prompts.loader import PromptError, Template, fenced, load, parse, sentences
 
 NAMES = [
     "critique",
@@ -148,3 +148,13 @@ def test_the_examples_fit_the_answer_that_is_asked_for(name: str) -> None:
     assert replies
     for reply in replies:
         schema.model_validate_json(reply)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sentences_of_a_shipped_instruction_are_known(name: str) -> None:
+    system = next(text for role, text in load(name).messages if role == "system")
+    held = [sentence for sentence in sentences() if sentence in system]
+    assert system.startswith(tuple(held))
+    # A reader of half the instructions has read some of them.
+    assert sum(map(len, held)) > len(system) / 2
+    assert not any(sign in sentence for sentence in held for sign in ("\n", "{{", '"'))

@@ -17,7 +17,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "template": (
         r"<\|[^|\n<>]{1,40}\|>|<｜[^｜\n]{1,40}｜>",
         r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*$|\A\s*<s>(?!.*</s>)",
-        r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*:?[ \t]*$)",
+        r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*(?::[ \t]*)?$)",
         r"(?m:^[ \t]*(?:assistant|human|user)[ \t]*:\s)",
     ),
     "opener": (
@@ -85,9 +85,10 @@ def check_wrapper(proposal: Proposal) -> Verdict:
         (proposal.answer, f"{known}\n{proposal.prompt.casefold()}"),
     ):
         for name, pattern in _WRAPPERS.items():
-            for match in pattern.findall(text):
-                if match[0].strip().casefold() not in excused:
-                    found.setdefault(name, match[0].strip())
+            around = dict.fromkeys(match[0].strip() for match in pattern.findall(text))
+            foreign = next((part for part in around if part.casefold() not in excused), None)
+            if foreign is not None:
+                found.setdefault(name, foreign)
     if _wrapped_in_code(proposal):
         found["code fence"] = "```"
     reason = f"Give the text alone, without {named(list(found.values()))}." if found else ""

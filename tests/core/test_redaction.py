@@ -145,7 +145,9 @@ def test_many_texts_are_redacted_as_one_is(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("part", ["secret-", "a_secret-", "secret=.", "password=a.b ", "a+", "a-b."])
+@pytest.mark.parametrize(
+    "part", ["secret-", "a_secret-", "secret=.", "password=a.b ", "a+", "a-b."]
+)
 def test_time_grows_with_the_length_of_a_text_whatever_its_words(part: str) -> None:
     text = part * (300_000 // len(part)) + "://token@host"
     began = time.process_time()

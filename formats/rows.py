@@ -9,6 +9,10 @@ from typing import Any
 from ..core.ids import canonical_json
 from ..core.records import Message
 
+DEEPEST = 100
+"""Levels of lists and objects in a row. Python's own limit depends on who calls: a row that could
+just be read could not be written any more."""
+
 LAYOUT = "_middo"
 """The key of `Sample.meta` that keeps what an exporter needs to write a row back as it came."""
 
@@ -98,7 +102,8 @@ def unstorable(row: Row) -> str | None:
 
 def _trouble(row: Row) -> str | None:
     try:
-        canonical_json(row).encode("utf-8")
+        text = canonical_json(row)
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return "holds a lone surrogate, which UTF-8 has no form for"
     except ValueError:
@@ -107,4 +112,23 @@ def _trouble(row: Row) -> str | None:
         return "holds binary data or another type that JSON has no form for"
     except RecursionError:
         return "is nested too deeply"
+    # Every level opens a bracket; where there are few, nobody has to look at the levels.
+    brackets = text.count("[") + text.count("{")
+    if brackets > DEEPEST and _levels(row) > DEEPEST:
+        return f"is nested too deeply, more than {DEEPEST} levels"
     return None
+
+
+def _levels(row: Row) -> int:
+    """Return how deep lists and objects are nested, counted up to one more than is allowed."""
+    levels = 0
+    inside: list[Any] = [row]
+    while inside and levels <= DEEPEST:
+        levels += 1
+        inside = [
+            inner
+            for outer in inside
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return levels

@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)*_]*+(?=\s|$)|[�
 _ABBREVIATION = re.compile(r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|Prof|Jr|Sr)\.$")
 _LONGEST_ABBREVIATION = 8
 _SPOKEN = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
-_FENCE = re.compile(r"(?s)```[\w-]*\n?(.*?)```")
+_FENCE = re.compile(r"(?s)```[\w-]*+\n?(.*?)```")
 _KEY = re.compile(r"[\s-]*+[\w\"' -]*+(?<=[\w\"' -])")
 
 _SLACK = {"words": 0.1, "characters": 0.1, "sentences": 0.1, "lines": 0.1}

@@ -24,8 +24,8 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n]{0,30}?[!,.:]"
         rf"\s*{_OFFER}\b",
         r"\A\W*(?:here(?:['’]s| is| are)|below (?:is|are))\b[^\n.]{0,40}\b" + _MADE + r"\b",
-        r"\A\W*(?:here(?:['’]s| is)|below is)\s+(?:the|a|an|your|my)\s+(?:new|better|possible)?\s*"
-        r"(?:answer|response|prompt|instruction|version)\b",
+        r"\A\W*(?:here(?:['’]s| is)|below is)\s+(?:the|a|an|your|my)\s+"
+        r"(?:(?:new|better|possible)\s*)?(?:answer|response|prompt|instruction|version)\b",
     ),
     "label": (
         rf"(?m:^[^\w\n]*(?:{_MADE}|new|final|original)\s+{_THING}\s*\W{{0,3}}:)",

@@ -11,8 +11,8 @@ from middo.core.records import Axis, Proposal
 
 from .proposals import context, sample
 
-LENGTH = 30_000
-SECONDS = 4.0
+LENGTH = 16_000
+SECONDS = 6.0
 """Of processor time. What grew with the square took minutes."""
 DEMANDS = (
     "Answer in 3 sentences as JSON, YAML, HTML and XML, with 2 bullet points, *highlights* and"
@@ -31,7 +31,7 @@ PARTS = (
         "a.",
         "A'",
         "\n### input      ",
-        "the original prompt ",
+        *("the original prompt ", "\r", "b"),
     ),
     *("eyJaaaaaaaaaa-", "password=", "sk-a-", "-----BEGIN A ", "0123456789abcdef ", "a ", "P. "),
 )
@@ -45,6 +45,10 @@ def test_checks_of_a_long_text_take_seconds(part: str) -> None:
     proposals = [
         Proposal(parent, Axis.COMPLEXITY, 1, parent.with_exchange(f"{DEMANDS} Why?", "So."), False),
         Proposal(sample(DEMANDS), Axis.QUALITY, 1, parent.messages, False),
+        *(
+            Proposal(parent, Axis.QUALITY, 1, parent.with_exchange(DEMANDS, start + text), False)
+            for start in ("Here is the ", "```")
+        ),
     ]
     began = time.process_time()
     for proposal in proposals:

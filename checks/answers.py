@@ -13,8 +13,8 @@ LONG_REMARK = 6
 """Words from which an example or remark counts as copied wherever it stands in a text."""
 
 _STAND_IN = re.compile(
-    r"[\W_]*(?:(?:your|the|new|rewritten)?\s*(?:answer|response|prompt|text)\s*(?:goes\s*)?(?:here)?"
-    r"|n/?a|null|none|todo|tbd|string|empty)?[\W_]*",
+    r"(?:(?:your|the|new|rewritten)?\s*(?:answer|response|prompt|text)\s*(?:goes\s*)?(?:here)?"
+    r"|n/?a|null|none|todo|tbd|string|empty)?",
     re.IGNORECASE,
 )
 _REFUSES = re.compile(
@@ -38,11 +38,17 @@ def check_empty(proposal: Proposal) -> Verdict:
         ("prompt", proposal.prompt, proposal.parent.prompt),
         ("answer", proposal.answer, proposal.parent.answer),
     ):
-        hollow = _STAND_IN.fullmatch(new) is not None
-        if hollow and (not new.strip() or _STAND_IN.fullmatch(old) is None):
+        if _hollow(new) and (not new.strip() or not _hollow(old)):
             empty.append(name)
     reason = f"The {' and the '.join(empty)} must be written out." if empty else ""
     return Verdict("empty", not empty, {"empty": empty}, reason)
+
+
+def _hollow(text: str) -> bool:
+    """Return whether a text has no word, or only a stand-in for one."""
+    first = next((place for place, sign in enumerate(text) if sign.isalnum()), len(text))
+    after = next((place for place in range(len(text), first, -1) if text[place - 1].isalnum()), 0)
+    return _STAND_IN.fullmatch(text[first:after]) is not None
 
 
 def check_unchanged(proposal: Proposal) -> Verdict:

@@ -16,11 +16,13 @@ from .language import language_of, names_language
 from .limits import Bounds
 from .words import named, normalise, plain_quotes, words
 
-_BULLET = re.compile(r"(?m)^\s*(?:[-*•‣–+]|\(?\d{1,3}[.):]|[a-zA-Z][.)])\s+\S")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)*_]*(?=\s|$)|[。！？]+")
+_BULLET = re.compile(r"(?m)^[^\S\n]*(?:[-*•‣–+]|\(?\d{1,3}[.):]|[a-zA-Z][.)])\s+\S")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)*_]*+(?=\s|$)|[。！？]+")
 _ABBREVIATION = re.compile(r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|Prof|Jr|Sr)\.$")
+_LONGEST_ABBREVIATION = 8
 _SPOKEN = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
-_FENCE = re.compile(r"(?s)```[\w-]*\n?(.*?)```")
+_FENCE = re.compile(r"(?s)```[\w-]*+\n?(.*?)```")
+_KEY = re.compile(r"[\s-]*+[\w\"' -]*+(?<=[\w\"' -])")
 
 _SLACK = {"words": 0.1, "characters": 0.1, "sentences": 0.1, "lines": 0.1}
 """Share by which a count may miss its bounds: people and code don't count quite alike."""
@@ -109,13 +111,22 @@ def _words(answer: str) -> list[int]:
 
 def _sentences(answer: str) -> list[int]:
     ends = [
-        m for m in _SENTENCE_END.finditer(answer) if not _ABBREVIATION.search(answer[: m.end()])
+        match
+        for match in _SENTENCE_END.finditer(answer)
+        if not _ABBREVIATION.search(
+            answer, max(match.end() - _LONGEST_ABBREVIATION, 0), match.end()
+        )
     ]
     lines = [line for line in answer.splitlines() if line.strip()]
     tail = 0 if not ends or not answer[ends[-1].end() :].strip(" \n\"'”’)*") else 1
     count = max(len(ends) + tail, 1)
     # Lists and poems end lines, not sentences.
     return [count, len(lines)] if len(lines) > count else [count]
+
+
+def _abbreviates(end: re.Match[str]) -> bool:
+    start = max(end.end() - _LONGEST_ABBREVIATION, 0)
+    return _ABBREVIATION.search(end.string, start, end.end()) is not None
 
 
 def _paragraphs(answer: str) -> list[int]:
@@ -154,6 +165,16 @@ def _is_json(answer: str) -> bool:
     return False
 
 
+def _has_tag(answer: str, first: str) -> bool:
+    tag = re.search(f"<{first}", answer)
+    return tag is not None and answer.find(">", tag.end()) >= 0
+
+
+def _is_yaml(answer: str) -> bool:
+    heads = [line.partition(":")[0] for line in answer.split("\n") if ":" in line]
+    return any(_KEY.fullmatch(head) for head in heads)
+
+
 def _is_table(answer: str) -> bool:
     rows = [line for line in answer.splitlines() if line.count("|") >= 2 or line.count("\t") >= 1]
     return len(rows) >= 2 or "<table" in answer.casefold() or "\\begin{tabular" in answer
@@ -180,10 +201,10 @@ def _within(pattern: str) -> Callable[[str, Bounds], bool]:
 
 _HOLDS: dict[tuple[str, str], Callable[[str, Bounds], bool]] = {
     ("format", "json"): lambda answer, _: _is_json(answer),
-    ("format", "html"): lambda answer, _: bool(re.search(r"<[a-zA-Z!][^>]*>", answer)),
-    ("format", "xml"): lambda answer, _: bool(re.search(r"<[a-zA-Z?][^>]*>", answer)),
+    ("format", "html"): lambda answer, _: _has_tag(answer, "[a-zA-Z!]"),
+    ("format", "xml"): lambda answer, _: _has_tag(answer, "[a-zA-Z?]"),
     ("format", "csv"): lambda answer, _: "," in answer or ";" in answer,
-    ("format", "yaml"): lambda answer, _: bool(re.search(r"(?m)^[\s-]*[\w\"' -]+:", answer)),
+    ("format", "yaml"): lambda answer, _: _is_yaml(answer),
     ("format", "markdown"): lambda answer, _: bool(re.search(r"[*#`|\[]|(?m:^\s*-)", answer)),
     ("format", "table"): lambda answer, _: _is_table(answer),
     ("format", "list"): lambda answer, _: _is_list(answer),

@@ -16,7 +16,7 @@ from .hints import Hinted
 from .keywords import keywords, letters
 from .language import NAMED, NAMES, names_language
 from .limits import COUNT, Bounds, count_bounds, limits
-from .literals import MASK, masked
+from .literals import MASK, masked, unmasked
 from .words import named, words
 
 Kind = Literal["format", "length", "keyword", "letter", "language", "case", "ending", "layout"]
@@ -160,6 +160,8 @@ _DIRECTIVE = re.compile(
 )
 LONG_PARAGRAPH = 60
 """Words from which a paragraph among others counts as material."""
+LONG_CLAUSE = 600
+"""Characters of a clause that are looked at together."""
 
 _CLAUSE = re.compile(r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)(?<!P\.S\.)\s+|\n+|(?<=[。！？])")
 
@@ -173,8 +175,8 @@ def find_constraints(prompt: str) -> list[Constraint]:
 def _found(prompt: str) -> tuple[Constraint, ...]:
     text, quoted = masked(_instructions(prompt))
     found: dict[Constraint, Constraint] = {}
-    for clause in filter(None, (part.strip() for part in _CLAUSE.split(text))):
-        phrase = _unmasked(clause, quoted)
+    for clause in _clauses(text):
+        phrase = unmasked(clause, quoted)
         for constraint in _in_clause(clause, quoted):
             found.setdefault(constraint, replace(constraint, phrase=phrase))
     return tuple(found.values())
@@ -221,6 +223,21 @@ def _instructions(prompt: str) -> str:
     )
 
 
+def _clauses(text: str) -> Iterator[str]:
+    """Yield the clauses of a text. A very long one, which is no demand any more, comes in pieces.
+
+    The patterns' time grows with the square of a clause's length.
+    """
+    for part in _CLAUSE.split(text):
+        clause = part.strip()
+        while len(clause) > LONG_CLAUSE:
+            end = clause.rfind(" ", 1, LONG_CLAUSE) % LONG_CLAUSE + 1
+            yield clause[:end]
+            clause = clause[end:].lstrip()
+        if clause:
+            yield clause
+
+
 def _in_clause(clause: str, quoted: list[str]) -> Iterator[Constraint]:
     capital_words = _CAPITAL_WORDS.search(clause) is not None
     counted = capital_words and re.search(rf"{COUNT}", clause, re.IGNORECASE)
@@ -257,9 +274,3 @@ def _near(clause: str, pattern: Hinted) -> Bounds:
     offset = max(0, match.start() - 60)
     start = max(0, offset + before[-1].start() - 20) if before else match.start()
     return count_bounds(clause[start:])
-
-
-def _unmasked(clause: str, quoted: list[str]) -> str:
-    for number, text in enumerate(quoted):
-        clause = clause.replace(chr(MASK + number), f'"{text}"')
-    return clause

@@ -30,11 +30,11 @@ _SECRETS = {
             *("gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "akia", "asia", "ya29."),
             "npm_",
         ),
-        ("signed token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "eyj"),
+        ("signed token", r"\beyJ[\w-]{10,1000}\.eyJ[\w-]{10,4000}\.[\w-]{10,}", "eyj"),
         (
             "credentials",
             r"(?i)\b(?:api[_-]?key|secret|(?:access|auth)[_-]?token|password|passwd)"
-            r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']*\d)[A-Za-z0-9/+_.-]{11,}[A-Za-z0-9/+=]",
+            r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"']{0,200}\d)[A-Za-z0-9/+_.-]{11,}[A-Za-z0-9/+=]",
             *("key", "secret", "token", "passw"),
         ),
         ("credentials in a URL", r"\b\w+://[^\s/:@]+:[^\s/@]+@", "://"),

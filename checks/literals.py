@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from ..core.records import Proposal, Verdict
 from .context import CheckContext, prompt_unchanged
@@ -9,8 +10,8 @@ from .words import contains_words, named, plain_quotes, words
 
 _QUOTED = re.compile(
     r"""
-    “([^“”]{1,2000})”  | „([^„“”]{1,2000})[“”] | «\s*([^«»]{1,2000}?)\s*» | »([^«»]{1,2000})«
-    | ‹\s*([^‹›]{1,500}?)\s*› | 「([^「」]{1,500})」 | 『([^『』]{1,500})』
+    “([^“”]{1,2000})”  | „([^„“”]{1,2000})[“”] | «([^«»]{1,2000})» | »([^«»]{1,2000})«
+    | ‹([^‹›]{1,500})› | 「([^「」]{1,500})」 | 『([^『』]{1,500})』
     | (?<![^\W_])‘([^‘\n]{1,500}?)’(?![^\W_])
     | (?<![^\s(\[{:=,/—–-])"((?!\s)(?:(?!\n\s*\n)[^"]){1,2000}?)"
     | (?<![^\s(\[{:=,/—–-])'((?!\s)[^\n]{1,300}?)(?<!\s)'(?![^\W_])
@@ -19,10 +20,13 @@ _QUOTED = re.compile(
 )
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'“”«»`|\\^{}]+|www\.[^\s<>\"'“”«»`|\\^{}]+", re.I)
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_FENCED = re.compile(r"(?ms)^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1[`~]*[ \t]*$")
-_MASKABLE = re.compile(rf"{_QUOTED.pattern} | [\ue000-\uf8ff]", re.VERBOSE)
+_FENCE = re.compile(r"(?m)^[ \t]*(`{3,}|~{3,})([`~]*[ \t]*$)?")
+"""The line that opens a fenced block; one without further words can also close it."""
 MASK = 0xE000
 """First code point of the private use area, which stands for quotations in `masked`."""
+
+_SIGNS = re.compile("[\ue000-\uf8ff]")
+_MOST_MASKS = 0xF8FF - MASK + 1
 
 _OPENING = {")": "(", "]": "["}
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
@@ -47,8 +51,9 @@ def addresses(text: str) -> list[str]:
 
 def code_spans(text: str) -> list[str]:
     """Return the contents of fenced blocks and inline code spans."""
-    fenced = [match[2].strip("\n") for match in _FENCED.finditer(text)]
-    inline = [match[2].strip() for match in _INLINE.finditer(_FENCED.sub("\n", text))]
+    blocks = _fenced(text)
+    fenced = [text[block.begin : block.end].strip("\n") for block in blocks]
+    inline = [match[2].strip() for match in _INLINE.finditer(_without(blocks, text))]
     return _unique([*fenced, *inline])
 
 
@@ -56,25 +61,29 @@ def without_code(text: str) -> str:
     """Return a text without its fenced blocks and inline code spans."""
     if "`" not in text and "~~~" not in text:
         return text
-    return _INLINE.sub(" ", _FENCED.sub("\n", text))
+    return _INLINE.sub(" ", _without(_fenced(text), text))
 
 
 def masked(text: str) -> tuple[str, list[str]]:
     """Return a text with the n-th quotation replaced by the private sign `MASK + n`, and them all.
 
-    What is quoted is material, not instruction; masked, it can still be named. Private signs of the
-    text's own are replaced: they stand for no quotation.
+    What is quoted is material, not instruction; masked, it can still be named. Private signs that
+    the text holds itself give way; quotations beyond the 6,400 signs stay as they are.
     """
     found: list[str] = []
 
     def mask(match: re.Match[str]) -> str:
-        quoted = next(filter(None, match.groups()), None)
-        if quoted is None:
-            return "\ufffd"
-        found.append(quoted.strip())
+        if len(found) == _MOST_MASKS:
+            return match[0]
+        found.append(next(filter(None, match.groups())).strip())
         return chr(MASK + len(found) - 1)
 
-    return _MASKABLE.sub(mask, without_code(text)), found
+    return _QUOTED.sub(mask, _SIGNS.sub("\ufffd", without_code(text))), found
+
+
+def unmasked(text: str, quoted: list[str]) -> str:
+    """Return a masked text with its quotations in straight marks."""
+    return _SIGNS.sub(lambda sign: f'"{quoted[ord(sign[0]) - MASK]}"', text)
 
 
 def check_quotes(proposal: Proposal, context: CheckContext) -> Verdict:
@@ -138,12 +147,67 @@ def _check(
     return Verdict(name, not lost, numbers, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A fenced block: where its first line starts, its content begins and ends, and it ends."""
+
+    start: int
+    begin: int
+    end: int
+    stop: int
+
+
+def _fenced(text: str) -> list[_Block]:
+    """Return the fenced blocks of a text in order.
+
+    A block ends at the first line of as many marks as it opened with, or, where none has so many,
+    of the most that one has. Each line is looked at a few times, however many fences stay open.
+    """
+    lines = list(_FENCE.finditer(text))
+    most = {"`": 0, "~": 0}
+    after: list[int] = []  # the most marks of a closing line of the same kind further on
+    for line in reversed(lines):
+        mark = line[1][0]
+        after.append(most[mark])
+        if line[2] is not None:
+            most[mark] = max(most[mark], len(line[1]))
+    after.reverse()
+    blocks: list[_Block] = []
+    index = 0
+    while index < len(lines):
+        line, fewest = lines[index], min(len(lines[index][1]), after[index])
+        index += 1
+        if not fewest:
+            continue
+        while True:
+            last = lines[index]
+            index += 1
+            if last[2] is not None and last[1][0] == line[1][0] and len(last[1]) >= fewest:
+                break
+        begin = text.index("\n", line.end()) + 1
+        blocks.append(_Block(line.start(), begin, last.start(), last.end()))
+    return blocks
+
+
+def _without(blocks: list[_Block], text: str) -> str:
+    kept, done = [], 0
+    for block in blocks:
+        kept += [text[done : block.start], "\n"]
+        done = block.stop
+    return "".join([*kept, text[done:]])
+
+
 def _bare(url: str) -> str:
     url = url.rstrip(".,;:!?*_'’…")
     # A bracket closes the sentence's, not the address's, where it wasn't opened in the address.
-    while url.endswith((")", "]")) and url.count(url[-1]) > url.count(_OPENING[url[-1]]):
-        url = url[:-1].rstrip(".,;:!?")
-    return url
+    surplus = {last: url.count(last) - url.count(first) for last, first in _OPENING.items()}
+    end = len(url)
+    while end and surplus.get(url[end - 1], 0) > 0:
+        surplus[url[end - 1]] -= 1
+        end -= 1
+        while end and url[end - 1] in ".,;:!?":
+            end -= 1
+    return url[:end]
 
 
 def _unique(found: Iterable[str]) -> list[str]:

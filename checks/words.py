@@ -47,15 +47,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def contains_words(text: tuple[str, ...], part: tuple[str, ...]) -> bool:
     """Return whether `part` stands in `text` as one unbroken run."""
-    if not part:
-        return True
-    try:
-        start = text.index(part[0])
-        while text[start : start + len(part)] != part:
-            start = text.index(part[0], start + 1)
-    except ValueError:
-        return False
-    return True
+    return not part or f" {' '.join(part)} " in f" {' '.join(text)} "
 
 
 def shortened(text: str, limit: int = 80) -> str:

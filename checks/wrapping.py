@@ -19,15 +19,15 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</s>\s*(?:$|<s>|\[)|\A\s*<s>(?!.*</s>)",
         r"\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
         r"|</?(?:tool_call|tool_response|function_calls?)>|<(?:bos|eos|pad|unk)>",
-        r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*:?[ \t]*$)",
+        r"(?m:^[ \t]*#{2,4}[ \t]*(?:instruction|input|response)[ \t]*(?::[ \t]*)?$)",
         r"(?m:^[ \t]*(?:assistant|human|user)[ \t]*:\s)",
     ),
     "opener": (
         r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n]{0,30}?[!,.:]"
         rf"\s*{_OFFER}\b",
         r"\A\W*(?:here(?:['’]s| is| are)|below (?:is|are))\b[^\n.]{0,40}\b" + _MADE + r"\b",
-        r"\A\W*(?:here(?:['’]s| is)|below is)\s+(?:the|a|an|your|my)\s+(?:new|better|possible)?\s*"
-        r"(?:answer|response|prompt|instruction|version)\b",
+        r"\A\W*(?:here(?:['’]s| is)|below is)\s+(?:the|a|an|your|my)\s+"
+        r"(?:(?:new|better|possible)\s*)?(?:answer|response|prompt|instruction|version)\b",
     ),
     "label": (
         rf"(?m:^[^\w\n]*(?:{_MADE}|new|final|original)\s+{_THING}\s*\W{{0,3}}:)",
@@ -90,9 +90,10 @@ def check_wrapper(proposal: Proposal) -> Verdict:
         (proposal.answer, f"{known}\n{proposal.prompt.casefold()}"),
     ):
         for name, pattern in _WRAPPERS.items():
-            for match in pattern.findall(text):
-                if match[0].strip().casefold() not in excused:
-                    found.setdefault(name, match[0].strip())
+            around = dict.fromkeys(match[0].strip() for match in pattern.findall(text))
+            foreign = next((part for part in around if part.casefold() not in excused), None)
+            if foreign is not None:
+                found.setdefault(name, foreign)
     if _wrapped_in_code(proposal):
         found["code fence"] = "```"
     if _in_reply_form(proposal):

@@ -57,11 +57,17 @@ _AUTHORIZED = re.compile(
     r"([A-Za-z0-9._~+/-]{8,}=*)",
     re.IGNORECASE,
 )
+# A run of word signs is looked at from its start alone: from each of its words on, a run of ten
+# thousand words would take minutes.
 _ASSIGNED = re.compile(
-    r"(\b[\w-]*(?:api[_-]?key|secret|password|passwd|access[_-]?token|auth[_-]?token)"
-    r"[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"'&;,)}\]]*\d|[^\s.]{16})([^\s\"'&;,)}\]]{6,})",
+    r"(?<![\w-])[\w-]*(?:api[_-]?key|secret|password|passwd|access[_-]?token|auth[_-]?token)"
+    r"[\"']?\s*[:=]\s*[\"']?",
     re.IGNORECASE,
 )
+_ASSIGNABLE = re.compile(r"[^\s\"'&;,)}\]]*")
+_LAST_DIGIT = re.compile(r".*\d", re.DOTALL)
+_UNBROKEN = re.compile(r"[^\s.]{16}")
+_SHORTEST_ASSIGNED = 6
 _WORDS = (
     *("authorization", "bearer", "secret", "password", "passwd", "token"),
     *("apikey", "api_key", "api-key"),
@@ -69,7 +75,7 @@ _WORDS = (
 """Every text that `_AUTHORIZED` or `_ASSIGNED` changes holds one of these, in some case."""
 _ODD_CASES = "\u0130\u0131\u017f\u212a"
 """Letters that a pattern without case takes for i, s and k, while `lower` may not."""
-_LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^@/\s\"'?#]+(@)", re.IGNORECASE)
+_LOGIN = re.compile(r"((?<![a-z0-9+.-])[a-z0-9+.-]+://)[^@/\s\"'?#]+(@)", re.IGNORECASE)
 
 _watched: dict[str, set[str]] = {}
 
@@ -153,8 +159,31 @@ def _redacted(text: str, forms: list[str]) -> str:
     plain = text.lower()
     if any(word in plain for word in _WORDS) or any(letter in text for letter in _ODD_CASES):
         text = _AUTHORIZED.sub(rf"\1{REDACTED}", text)
-        text = _ASSIGNED.sub(rf"\1{REDACTED}", text)
+        text = _without_assigned(text)
     return _LOGIN.sub(rf"\1{REDACTED}\2", text) if "://" in text and "@" in text else text
+
+
+def _without_assigned(text: str) -> str:
+    """Redact what is assigned to a name of a secret and is no word: it has a digit, or is long.
+
+    The values of `secret=secret=...` end at one place, so that is looked for once.
+    """
+    kept: list[str] = []
+    done = position = end = last_digit = 0
+    while (name := _ASSIGNED.search(text, position)) is not None:
+        position = start = name.end()
+        if start >= end:
+            value = _ASSIGNABLE.match(text, start)
+            end = value.end() if value else start
+            digit = _LAST_DIGIT.match(text, start, end)
+            last_digit = digit.end() - 1 if digit else -1
+        if text.startswith(REDACTED, start):
+            continue
+        secret = last_digit >= start or _UNBROKEN.match(text, start) is not None
+        if secret and end - start >= _SHORTEST_ASSIGNED:
+            kept += [text[done:start], REDACTED]
+            done = position = end
+    return "".join([*kept, text[done:]])
 
 
 def _mapped(value: Any, forms: list[str]) -> Any:

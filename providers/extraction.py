@@ -7,13 +7,18 @@ own must not be read as that quotation. Who asked decides what more than one obj
 
 import json
 import re
+from bisect import bisect_right
 from typing import Any
 
-_TAG = r"(?:think|thinking|reasoning)"
-_CLOSED = re.compile(rf"<({_TAG})>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPENED = re.compile(rf"<{_TAG}>.*\Z", re.DOTALL | re.IGNORECASE)
-_STRAY = re.compile(rf"\A.*</{_TAG}>", re.DOTALL | re.IGNORECASE)
-_ANY = re.compile(rf"</?{_TAG}>", re.IGNORECASE)
+_TAG = r"(think|thinking|reasoning)"
+_CASE = re.IGNORECASE | re.ASCII
+_OPENS = re.compile(rf"<{_TAG}>", _CASE)
+_CLOSES = re.compile(rf"</{_TAG}>", _CASE)
+_ANY = re.compile(rf"</?{_TAG}>", _CASE)
+_BEGIN = re.compile(r'\{[ \t\n\r]*(?:\}|"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:)', re.DOTALL)
+"""The brace and first key of an object; code and formulas hold many other braces."""
+_MOST_BROKEN = 1_000
+"""Beginnings without an end after which a reply holds no more objects: each takes time."""
 _DECODER = json.JSONDecoder(strict=False)  # small models put raw line breaks into strings
 
 
@@ -29,9 +34,27 @@ def json_objects(text: str) -> list[dict[str, Any]]:
 
 def without_reasoning(text: str) -> str:
     """Return the text without reasoning blocks: closed, unclosed, or opened by the template."""
-    text = _CLOSED.sub("", text)
-    text = _OPENED.sub("", text)
-    return _STRAY.sub("", text).strip()
+    text = _without_blocks(text)
+    if (opened := _OPENS.search(text)) is not None:
+        text = text[: opened.start()]
+    strays = [stray.end() for stray in _CLOSES.finditer(text)]
+    return text[strays[-1] if strays else 0 :].strip()
+
+
+def _without_blocks(text: str) -> str:
+    """Leave out closed blocks; an end that isn't there is looked for once per name of a tag."""
+    ends: dict[str, list[int]] = {}
+    for end in _CLOSES.finditer(text):
+        ends.setdefault(end[1].lower(), []).append(end.end())
+    kept: list[str] = []
+    done = 0
+    for start in _OPENS.finditer(text):
+        own = ends.get(start[1].lower(), [])
+        place = bisect_right(own, start.end())
+        if start.start() >= done and place < len(own):
+            kept.append(text[done : start.start()])
+            done = own[place]
+    return "".join([*kept, text[done:]])
 
 
 def _outside(text: str, start: int, end: int) -> bool:
@@ -41,13 +64,16 @@ def _outside(text: str, start: int, end: int) -> bool:
 
 def _spans(text: str) -> list[tuple[int, int, dict[str, Any]]]:
     found = []
-    start = text.find("{")
-    while start >= 0:
+    broken = 0
+    begin = _BEGIN.search(text)
+    while begin is not None and broken < _MOST_BROKEN:
+        start = begin.start()
         try:
             value, end = _DECODER.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also a number past Python's limit
             end = start + 1
+            broken += 1
         else:
             found.append((start, end, value))
-        start = text.find("{", end)
+        begin = _BEGIN.search(text, end)
     return found

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
 from ..core.errors import DataError, MiddoError
 from ..core.ids import canonical_json, hash_of_hashes, short_hash
 from .database import read_database
@@ -164,27 +166,54 @@ def _pair(unit: Unit) -> tuple[Question, Recorded]:
 
 def _from_lines(path: Path) -> tuple[dict[str, Any], list[tuple[Question, Recorded]]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"replay: {path} can't be read ({error})") from error
-    about: Any = None
-    pairs: list[tuple[Question, Recorded]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            plain = json.loads(line)
-            if number == 1:
-                about = plain
-            else:
-                pairs.append(_pair_from(plain))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}:{number}: no recorded answer ({error!r})") from error
-    if not isinstance(about, dict) or about.get("middo_recording") != FORM:
+    about = _about(lines[0])
+    if about is None:
         raise DataError(f"{path}: not a recording of form {FORM}: its first line does not say so")
+    pairs = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            pairs.append(_Line.model_validate_json(line).pair())
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(step) for step in first["loc"])
+            problem = f"{where}: {first['msg']}" if where else first["msg"]
+            raise DataError(f"{path}:{number}: no recorded answer ({problem})") from error
     return about, pairs
 
 
-def _pair_from(plain: dict[str, Any]) -> tuple[Question, Recorded]:
-    """Return one line as its parts; a missing or unknown key raises TypeError or KeyError."""
-    asked = {name: plain[name] for name in Question.__dataclass_fields__}
-    said = {name: plain[name] for name in Recorded.__dataclass_fields__}
-    return Question(**asked), Recorded(**said)
+def _about(line: str) -> dict[str, Any] | None:
+    try:
+        about = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return about if isinstance(about, dict) and about.get("middo_recording") == FORM else None
+
+
+class _Line(BaseModel):
+    """A question with its answer; what else a line holds is of no use."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: str
+    sample_id: str
+    axes: str
+    attempt: int
+    prompt: str
+    prompt_version: int
+    model: str
+    value: dict[str, Any] | None
+    error: str | None
+
+    @field_validator("value")
+    @classmethod
+    def _is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        canonical_json(value)
+        return value
+
+    def pair(self) -> tuple[Question, Recorded]:
+        question = {name: getattr(self, name) for name in Question.__dataclass_fields__}
+        recorded = {name: getattr(self, name) for name in Recorded.__dataclass_fields__}
+        return Question(**question), Recorded(**recorded)

@@ -1,6 +1,7 @@
 import pytest
 
 from middo.checks.constraints import Constraint, check_constraints, find_constraints
+from middo.checks.literals import masked, unmasked
 from middo.core.records import Axis
 
 from .proposals import context, proposal
@@ -123,12 +124,18 @@ def test_complexity_may_drop_a_constraint_that_the_critic_named() -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        "End your answer with \ue123.",
-        "Include the word \ue005 twice.",
-        "Use the letter \uf8ff at least 3 times, and end with the phrase \ue000",
+        "Please end your answer with: \ue005",
+        "Use the word \ue010 twice.",
+        "The letter \ue000 must appear 3 times.",
+        "Include the keywords \ue001 and \uf8ff.",
     ],
 )
-def test_a_private_sign_of_the_prompt_stands_for_no_quotation(prompt: str) -> None:
-    assert all(item.target != "" for item in find_constraints(prompt))
-    quoting = find_constraints(f'{prompt} End your answer with the phrase "so long \ue000".')
-    assert ("ending", "so long \ue000") in {(item.kind, item.target) for item in quoting}
+def test_private_signs_in_a_prompt_are_no_quotations(prompt: str) -> None:
+    assert find_constraints(prompt) == []
+
+
+def test_more_quotations_than_there_are_private_signs_stay_as_they_are() -> None:
+    quoted = " ".join(f'"w{number}"' for number in range(7_000))
+    text, found = masked(quoted)
+    assert len(found) == 6_400
+    assert unmasked(text, found) == quoted

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 
@@ -141,3 +142,21 @@ def test_many_texts_are_redacted_as_one_is(monkeypatch: pytest.MonkeyPatch) -> N
     redact_now = redactor()
     assert [redact_now(text) for text in texts] == [redact(text) for text in texts]
     assert redact_now(f"a {KEY}") == "a [redacted]"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "part", ["secret-", "a_secret-", "secret=.", "password=a.b ", "a+", "a-b."]
+)
+def test_time_grows_with_the_length_of_a_text_whatever_its_words(part: str) -> None:
+    text = part * (300_000 // len(part)) + "://token@host"
+    began = time.process_time()
+    redact(text)
+    assert time.process_time() - began < 5
+
+
+def test_what_is_redacted_stays_as_it_is() -> None:
+    once = redact('password="abcdefghijklmnopq1", other: secret=hunter2hunter2,next=value')
+    assert once == 'password="[redacted]", other: secret=[redacted],next=value'
+    assert redact(once) == once
+    assert redact("password=[redacted]:and-a-long-rest") == "password=[redacted]:and-a-long-rest"

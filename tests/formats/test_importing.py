@@ -8,6 +8,7 @@ import pytest
 
 from middo.core.records import Message, Role
 from middo.formats.importing import Imported, import_data, stream_data
+from middo.stores.samples import Manifest, Version, write_version
 
 U: Role = "user"
 A: Role = "assistant"
@@ -310,3 +311,25 @@ def test_an_import_is_streamed_and_knows_its_counts_at_the_end(tmp_path: Path) -
     whole = import_data(str(file))
     assert whole.samples[1:] == rest
     assert (whole.total, whole.quarantined) == (500, stream.quarantined)
+
+
+@pytest.mark.parametrize("levels", [99, 100, 400, 950, 960, 970, 980, 2_000])
+def test_what_is_imported_can_be_stored_whoever_calls(tmp_path: Path, levels: int) -> None:
+    file = tmp_path / "rows.jsonl"
+    sound = '{"prompt": "a", "completion": "b"}\n'
+    deep = '{"prompt": "a", "completion": "c", "x": %s}\n' % ("[" * levels + "]" * levels)
+    file.write_text(sound + deep, encoding="utf-8")
+    imported = import_data(str(file))
+    assert len(imported.samples) == 1 + (levels < 100)
+    assert all(
+        "nested too deeply" in row.reason or "recursion" in row.reason
+        for row in imported.quarantined
+    )
+
+    def deeper(frames: int) -> Manifest:
+        if frames:
+            return deeper(frames - 1)
+        return write_version(tmp_path / "version", imported.samples, parent=None, made_by={})
+
+    assert deeper(200).rows == len(imported.samples)
+    assert list(Version(tmp_path / "version")) == imported.samples

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from middo.providers.extraction import json_objects, without_reasoning
@@ -45,3 +47,18 @@ def test_a_reasoning_tag_inside_the_answer_stays() -> None:
 def test_reasoning_is_stripped_closed_unclosed_and_stray() -> None:
     assert without_reasoning("<think>x</think> y <think>z") == "y"
     assert without_reasoning("x</think>y") == "y"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "part", ["{", "{\n", '{"', '{"a":', '{"a":x', '{"a":[', "<think>", "</think>", '{"a":1}']
+)
+def test_the_time_grows_with_the_length_of_a_reply(part: str) -> None:
+    began = time.process_time()
+    objects = json_objects(part * (300_000 // len(part)))
+    assert time.process_time() - began < 8
+    assert objects == ([{"a": 1}] * 42_857 if part == '{"a":1}' else [])
+
+
+def test_a_number_past_pythons_limit_spoils_only_its_own_object() -> None:
+    assert json_objects('{"n": ' + "1" * 5_000 + '} {"a": 1}') == [{"a": 1}]

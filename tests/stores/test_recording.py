@@ -1,7 +1,8 @@
 """Recorded answers: found by what a question is about, from a ledger or from a file."""
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ async def test_what_was_said_first_stands(tmp_path: Path) -> None:
         ("", "not a recording of form 1"),
         ('{"middo_recording": 2}\n', "not a recording of form 1"),
         ("[]\n", "not a recording of form 1"),
-        ("no JSON\n", "answers.jsonl:1: no recorded answer"),
+        ("no JSON\n", "not a recording of form 1"),
         ('{"middo_recording": 1}\n{"role": "critic"}\n', "answers.jsonl:2: no recorded answer"),
         ('{"middo_recording": 1}\n[1]\n', "answers.jsonl:2: no recorded answer"),
     ],
@@ -118,3 +119,41 @@ def test_a_ledger_of_an_older_version_says_what_to_do(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(DataError, match="older version of Middo"):
         read_recording(str(tmp_path))
+
+
+async def test_an_answer_with_other_line_ends_stays_one_line(tmp_path: Path) -> None:
+    told = replace(UNIT, value={"answer": "one\u2028two\u2029three\x85four\r\nfive"})
+    folder = await ledger_of(tmp_path / "run", told)
+    file = tmp_path / "answers.jsonl"
+    assert write_recording([folder / "ledger.db"], file, {}) == 1
+    assert read_recording(str(file)).answers == read_recording(str(folder)).answers
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"role": ["rewriter"]},
+        {"attempt": "3"},
+        {"attempt": True},
+        {"value": [1]},
+        {"value": {"n": float("nan")}},
+        {"error": 5},
+    ],
+)
+def test_a_line_of_wrong_types_is_named(tmp_path: Path, spoiled: dict[str, object]) -> None:
+    line = asdict(QUESTION) | {"model": "m", "value": None, "error": "cut"} | spoiled
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"middo_recording": 1}\n' + json.dumps(line) + "\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=f"answers.jsonl:2: no recorded answer .{next(iter(spoiled))}"
+    ):
+        read_recording(str(file))
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_line_nested_past_pythons_limit_is_named(tmp_path: Path, place: int) -> None:
+    file = tmp_path / "answers.jsonl"
+    lines = ['{"middo_recording": 1}', '{"value": %s}' % ("[" * 100_000)]
+    file.write_text("\n".join(lines[::-1] if place == 1 else lines), encoding="utf-8")
+    with pytest.raises(DataError, match="recording of form 1" if place == 1 else ":2: no recorded"):
+        read_recording(str(file))

@@ -41,13 +41,8 @@ _SECRETS = {
         ("key taken out", re.escape(REDACTED), REDACTED),
     )
 }
-_CODED = re.compile(
-    r"(?<![A-Za-z0-9+/_-])(?:"
-    r"(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,}"
-    r"|(?=(?:[^\d\s]*\d){2})(?=(?:[^a-z\s]*[a-z]){2})(?=(?:[^A-Z\s]*[A-Z]){2})[A-Za-z0-9+/_-]{40,}"
-    r")={0,2}(?![A-Za-z0-9+/_-])"
-)
-"""What base64 or hex makes of 30 bytes and more; a word or a path has no such mixture."""
+_LONG = re.compile(r"(?<![A-Za-z0-9+/_-])([A-Za-z0-9+/_-]{32,})={0,2}(?![A-Za-z0-9+/_-])")
+_HEX = re.compile(r"(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]+")
 _ASKS_FOR_CODED = re.compile(
     r"base-?64|\bhex|\b(?:en|de)cod|\bhash|\bsha-?\d|\bmd5|\bchecksum|\btokens?\b|\bkeys?\b|\bcrypt"
     r"|encrypt|\bcipher|\buuid|\brandom\b",
@@ -73,7 +68,8 @@ def check_leakage(proposal: Proposal) -> Verdict:
         if any(match[0] not in known for match in secret.findall(text))
     ]
     if not _ASKS_FOR_CODED.search(parent.prompt) and any(
-        match[0] not in known for match in _CODED.finditer(_without_addresses(text))
+        match[0] not in known and _is_coded(match[1])
+        for match in _LONG.finditer(_without_addresses(text))
     ):
         secrets.append("coded text")
     held = {_bare(address) for address in addresses(known)}
@@ -89,6 +85,17 @@ def check_leakage(proposal: Proposal) -> Verdict:
         reasons.append("Leave out web and e-mail addresses that the original doesn't give.")
     numbers = {"secrets": secrets, "addresses": len(foreign)}
     return Verdict("leakage", not reasons, numbers, " ".join(reasons))
+
+
+def _is_coded(word: str) -> bool:
+    """Return whether a word is what base64 or hex makes of some 16 or 30 bytes.
+
+    Other words and paths have no such mixture of digits, small and capital letters.
+    """
+    if _HEX.fullmatch(word):
+        return True
+    kinds = (str.isdigit, str.islower, str.isupper)
+    return len(word) >= 40 and all(sum(map(kind, word)) >= 2 for kind in kinds)
 
 
 def _without_addresses(text: str) -> str:

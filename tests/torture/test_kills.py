@@ -111,16 +111,17 @@ def test_a_wish_to_stop_in_any_node_changes_nothing(
     draw = random.Random(f"{torture_seed} {part}")
     places: dict[str, list[str]] = {}
     for point in effects(undisturbed.points):
-        places.setdefault(point.partition(":")[0], []).append(point)
+        if point.endswith(" #1") and "traces.db" not in point:  # those come up in every process
+            place = point.partition(":")[0].removeprefix("after ")
+            places.setdefault(place, []).append(point)
     signals = [(TERM, INT)[(place + part) % 2] for place in range(len(places))]
     wanted = {
         draw.choice(points): int(number)
         for points, number in zip(places.values(), signals, strict=True)
     }
     chain = Chain(tmp_path / "chain", undisturbed.data, undisturbed.model, rounds=1)
-    left = chain.killed_at(wanted)
+    assert not chain.killed_at(wanted)
     chain.must_equal(undisturbed.folder)
-    assert len(left) <= len(wanted) * (1 - MET), left
     count(record_property, [chain])
 
 

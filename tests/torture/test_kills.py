@@ -48,7 +48,7 @@ SAMPLE = {
     "finalize 2: before rename export #1": KILL,
     "after finalize 2: before replace run.json #1": KILL,
 }
-RUNS, MOMENTS = 17, 3
+RUNS, MOMENTS = 18, 3
 """Runs under random fire, and moments of each; every moment kills twice."""
 
 SIGNALS = (KILL, KILL, TERM, INT)
@@ -197,7 +197,7 @@ def test_the_command_line_stops_in_one_line_with_130(
         finally:
             process.kill()
             process.wait()
-        chain.died(number, "command line", STOPPED, twice=times > 1)
+        chain.died(number, "command: line", STOPPED, twice=times > 1)
         return chain.said.splitlines()[-1] if times > 1 or not chain.folder.exists() else chain.said
 
     def begun(text: str) -> Callable[[int], bool]:

@@ -7,8 +7,9 @@ import pytest
 from middo.core.config import RunConfig
 from middo.core.errors import BudgetReached, ConfigError, Interrupted, MiddoError, UsageError
 from middo.formats.configuration import dump_config
-from middo.graph.run import CONFIG, _refuse_used, _status, resume, run
+from middo.graph.run import _refuse_used, _status, resume, run
 from middo.stores.lock import run_lock
+from middo.stores.runs import CONFIG
 
 CONFIGURED = RunConfig()
 

@@ -63,12 +63,11 @@ def run(choice: Choice, out: Path | None) -> Reply:
 def resume(folder: Path, sets: Sequence[str], trust: bool = False) -> Reply:
     """Go on with a run and reply with its summary."""
     keep_quiet()
-    from ..graph.run import CONFIG
     from ..graph.run import resume as resume_loop
 
     heading = []
-    if (folder / CONFIG).is_file():
-        heading = hosts_lines(load_config(folder / CONFIG, sets=sets, environ={}))
+    if (folder / _CONFIG).is_file():
+        heading = hosts_lines(load_config(folder / _CONFIG, sets=sets, environ={}))
     return _shown(
         folder,
         lambda report: resume_loop(folder, sets=sets, trust=trust, report=headed(heading, report)),

@@ -7,6 +7,8 @@ A command function only turns options into a `Task`; `boundary.carry_out` perfor
 reply and returns the exit code. Nothing heavy is imported before a task is performed.
 """
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -62,7 +64,11 @@ class Agent(StrEnum):
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(carry_out(sys.argv[1:], parse))
+    code = carry_out(sys.argv[1:], parse)
+    # The reply is out and everything closed; who asks to stop now waits for the interpreter alone.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(code))
+    sys.exit(code)
 
 
 def parse(arguments: Sequence[str]) -> Any:

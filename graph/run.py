@@ -63,6 +63,7 @@ def run(
     check(config)
     make_folder(folder)
     with _owned(folder, report):
+        _refuse_used(folder, config)  # another process may have begun here meanwhile
         write_text(folder / CONFIG, dump_config(config))
         write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
         return _drive(folder, config, report)

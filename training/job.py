@@ -224,7 +224,8 @@ def _prepare(job: TrainingJob, key: str) -> Path:
     """Write the job into the output folder, emptied unless it holds an unfinished one of `key`."""
     file = job.output / UNFINISHED / JOB
     if job.output.exists() and any(job.output.iterdir()) and _key_of(file) != key:
-        if not (file.exists() or (job.output / RECORD).exists()):
+        # One that was killed before its job was whole has the folder for it already.
+        if not (file.parent.exists() or (job.output / RECORD).exists()):
             raise UsageError(
                 f"{job.output} holds files that no training left there; give an empty folder"
             )

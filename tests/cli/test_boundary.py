@@ -141,6 +141,31 @@ def test_a_reply_decides_its_own_exit_code(capfd: pytest.CaptureFixture[str]) ->
     assert (out, err) == ("half done\n", "middo: budget reached\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_reply_leaves_at_once_with_the_same_code(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    script = (
+        "import atexit, sys, time; from middo.cli.main import main;"
+        "atexit.register(lambda: (print('leaving', flush=True), time.sleep(60)));"
+        "sys.argv = ['middo', 'status', 'nowhere']; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"leaving\n"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith(b"middo: nowhere: no run folder")
+    assert err.count(b"\n") == 1
+
+
 def test_a_real_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"run": "r", "status": "running", "rounds": []}')
     holder = (

@@ -7,8 +7,9 @@ import pytest
 from middo.core.config import RunConfig
 from middo.core.errors import BudgetReached, ConfigError, Interrupted, MiddoError, UsageError
 from middo.formats.configuration import dump_config
-from middo.graph.run import CONFIG, _refuse_used, _status, resume
+from middo.graph.run import _refuse_used, _status, resume, run
 from middo.stores.lock import run_lock
+from middo.stores.runs import CONFIG
 
 CONFIGURED = RunConfig()
 
@@ -29,6 +30,20 @@ def test_a_run_that_died_while_it_wrote_its_configuration_blocks_nothing(tmp_pat
     with run_lock(tmp_path):
         (tmp_path / "config.yaml.partial").write_text("model: {ba", encoding="utf-8")
     _refuse_used(tmp_path, CONFIGURED)
+
+
+def test_a_run_that_began_while_another_was_checked_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dump_config(CONFIGURED.model_copy(update={"rounds": 1}))
+
+    def meanwhile(config: RunConfig) -> None:
+        (tmp_path / CONFIG).write_text(other, encoding="utf-8")  # by a process that then died
+
+    monkeypatch.setattr("middo.graph.preflight.check", meanwhile)
+    with pytest.raises(ConfigError, match="rounds: 1 -> 3"):
+        run(CONFIGURED, tmp_path)
+    assert (tmp_path / CONFIG).read_text("utf-8") == other
 
 
 def test_other_files_are_not_mixed_with_a_run(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from middo.core.errors import ConfigError, DataError, ProviderError
 from middo.core.records import Axis
 from middo.formats.configuration import load_config
 from middo.graph.deps import Deps, open_run
-from middo.graph.run import CONFIG
 from middo.graph.sources import Case, Live, Replayed
 from middo.graph.teachers import RunMemory, check_teacher, follows_trainee
+from middo.stores.runs import CONFIG
 from tests.graph.test_chats import City
 
 pytestmark = pytest.mark.xdist_group("one finished run")

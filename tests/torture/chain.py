@@ -29,6 +29,9 @@ ENDING_SECONDS = 30.0
 """How long a trainer may take to see that its parent is gone, on a machine with much to do."""
 
 STOPPED = 130
+NOWHERE = "start"
+"""Before anything was done, or after all was done."""
+
 LONGEST_SECONDS = 300.0
 PRELOADED = [
     *("middo.cli.main", "middo.cli.loop", "middo.graph.build", "middo.graph.deps"),
@@ -154,7 +157,9 @@ class Chain:
         """
         with reading(self.folder) as seen:
             process = self.start()
-            process.join(seconds)
+            while not (self.root / "seen").exists():  # what comes before is Python's own start
+                process.join(0.02)
+            process.join(0.02 + seconds)
             if process.exitcode is None:
                 assert process.pid is not None
                 born = psutil.Process(process.pid).children(recursive=True)
@@ -170,7 +175,7 @@ class Chain:
                 return True
             code = process.exitcode
         lines = (self.root / "seen").read_text(encoding="utf-8").splitlines()
-        self.died(number, lines[-1] if lines else "start", code, twice=twice)
+        self.died(number, lines[-1] if lines else NOWHERE, code, twice=twice)
         return code == 0
 
     def died(self, number: int, place: str, code: int | None, *, twice: bool = False) -> None:
@@ -186,15 +191,13 @@ class Chain:
         assert not is_locked(self.folder) if self.folder.exists() else True, where
         if (self.folder / "config.yaml").exists():
             status = read_run(self.folder)["status"]
-            finished = {"finished", "paused"} if code == 0 else set()
-            done = "finalize" in place  # a kill after the last word changes nothing of it
-            assert (
-                status in finished
-                or (code != 0 and status == "interrupted")
-                or (done and status == "finished")
-            ), f"{where}: status {status}"
+            allowed = {"interrupted"} if code else {"finished", "paused"}
+            if "finalize" in place or place == NOWHERE:  # a kill after the last word changes none
+                allowed.add("finished")
+            assert status in allowed, f"{where}: status {status}"
             if code == STOPPED:
-                assert "middo resume" in self.said, f"{where}: {self.said}"
+                word = "middo: interrupted" if place == NOWHERE else "middo resume"
+                assert word in self.said, f"{where}: {self.said}"
         lost = self.asked() - self.answered() - sum(death.lost for death in self.deaths)
         most = CONCURRENCY if number == signal.SIGKILL or twice else 0
         assert 0 <= lost <= most, f"{where}: {lost} calls were made and not kept"

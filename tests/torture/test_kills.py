@@ -33,6 +33,7 @@ SAMPLE = {
     "start: connect checkpoints.db #1": TERM,
     "prepare 0: before rename rounds/0/dataset #1": KILL,
     "prepare 0: finished #1": INT,
+    "train 0: before replace rounds/0/model/unfinished/job.json #1": KILL,
     "train 0: after start training #1": KILL,
     "train 0: before rmtree rounds/0/model/unfinished #1": KILL,
     "evaluate 0: before replace rounds/0/evaluation.json #1": KILL,
@@ -42,12 +43,12 @@ SAMPLE = {
     "refine 0: question #6": KILL,
     "refine 0: before commit ledger.db #9": KILL,
     "merge 0: after rename rounds/1/dataset #1": KILL,
-    "refine 1: question #6": INT,
+    "refine 1: question #1": INT,
     "merge 1: before commit index.db #1": KILL,
     "finalize 2: before rename export #1": KILL,
     "after finalize 2: before replace run.json #1": KILL,
 }
-RUNS, MOMENTS = 17, 3
+RUNS, MOMENTS = 18, 3
 """Runs under random fire, and moments of each; every moment kills twice."""
 
 SIGNALS = (KILL, KILL, TERM, INT)
@@ -110,16 +111,17 @@ def test_a_wish_to_stop_in_any_node_changes_nothing(
     draw = random.Random(f"{torture_seed} {part}")
     places: dict[str, list[str]] = {}
     for point in effects(undisturbed.points):
-        places.setdefault(point.partition(":")[0], []).append(point)
+        if point.endswith(" #1") and "traces.db" not in point:  # those come up in every process
+            place = point.partition(":")[0].removeprefix("after ")
+            places.setdefault(place, []).append(point)
     signals = [(TERM, INT)[(place + part) % 2] for place in range(len(places))]
     wanted = {
         draw.choice(points): int(number)
         for points, number in zip(places.values(), signals, strict=True)
     }
     chain = Chain(tmp_path / "chain", undisturbed.data, undisturbed.model, rounds=1)
-    left = chain.killed_at(wanted)
+    assert not chain.killed_at(wanted)
     chain.must_equal(undisturbed.folder)
-    assert len(left) <= len(wanted) * (1 - MET), left
     count(record_property, [chain])
 
 
@@ -195,7 +197,7 @@ def test_the_command_line_stops_in_one_line_with_130(
         finally:
             process.kill()
             process.wait()
-        chain.died(number, "command line", STOPPED, twice=times > 1)
+        chain.died(number, "command: line", STOPPED, twice=times > 1)
         return chain.said.splitlines()[-1] if times > 1 or not chain.folder.exists() else chain.said
 
     def begun(text: str) -> Callable[[int], bool]:

@@ -183,8 +183,7 @@ def work(
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)
     from middo.cli import loop
-    from middo.cli.boundary import carry_out
-    from middo.cli.main import parse
+    from middo.cli.main import main
 
     watch = Watch(folder, wanted, seen, calls)
     shown = loop.display
@@ -201,4 +200,5 @@ def work(
 
     loop.display = display
     watch.install()
-    sys.exit(carry_out(words, parse))
+    sys.argv = ["middo", *words]
+    main()

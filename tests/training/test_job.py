@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 
 from middo.core.errors import DataError, Interrupted, ModelError, TrainingError, UsageError
-from middo.training.job import StepPlan, TrainedModel, TrainingJob, job_from, plan_steps, train
+from middo.training.job import (
+    StepPlan,
+    TrainedModel,
+    TrainingJob,
+    _prepare,
+    job_from,
+    plan_steps,
+    train,
+)
 from middo.training.process import Worker, worker_environment
 
 ASKED = ["the capital of France", "12 and 30", "a poem", "the sky", "apples", "a number"]
@@ -244,6 +252,16 @@ def test_a_folder_with_other_files_is_left_alone(tiny_folder: Path, tmp_path: Pa
     with pytest.raises(UsageError, match="no training left there"):
         train(job)
     assert [file.name for file in job.output.iterdir()] == ["thesis.txt"]
+
+
+def test_a_training_that_was_killed_before_its_job_was_whole_begins_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "no-model", tmp_path)
+    draft = job.output / "unfinished" / ".job.json.tmp"
+    draft.parent.mkdir(parents=True)
+    draft.write_text('{"key": "ab', encoding="utf-8")
+    file = _prepare(job, job.key)
+    assert json.loads(file.read_text("utf-8"))["key"] == job.key
+    assert [path.name for path in file.parent.iterdir()] == ["job.json"]
 
 
 def test_a_job_survives_json_and_its_key_means_the_weights(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ class Write:
         place: what the line or note names, relative to the run folder.
         goes_on: whether the run goes on without the store.
         after: refusals that are let pass first.
-        spares: part of paths that are no part of it.
+        status: of the run afterwards.
+        errors: those that concern it.
     """
 
     name: str
@@ -61,11 +62,14 @@ class Write:
     place: str
     goes_on: bool = False
     after: int = 0
-    spares: str = ""
+    status: str = "failed"
+    errors: tuple[str, ...] = tuple(ERRORS)
 
 
+BYTES, CHANGES = ("no space", "broken"), ("read-only", "forbidden")
 STOPPING = (
-    Write("run.json", "merge-0", "/run/run.json", "run/run.json"),
+    Write("run.json", "merge-0", "/run/run.json", "run/run.json", status="interrupted"),
+    Write("lock", "gate-1", "/run.lock", "run/run.lock", status="interrupted", errors=CHANGES),
     Write("hold-out figures", "train-0", "/evaluation.json", "run/rounds/0/evaluation.json"),
     Write("vectors", "gate-0", "/run/vectors", "run/vectors"),
     Write("embeddings", "gate-0", "/embeddings.parquet", "run/rounds/0/embeddings.parquet"),
@@ -81,7 +85,7 @@ STOPPING = (
 GOING_ON = (
     Write("traces", "refine-0", "/traces.db", "run/traces.db", goes_on=True),
     Write("index", "refine-0", "/index.db", "run/index.db", goes_on=True),
-    Write("heartbeat", "gate-1", "/run.lock", "run/run.lock", goes_on=True),
+    Write("heartbeat", "gate-1", "/run.lock", "run/run.lock", goes_on=True, errors=BYTES),
 )
 WRITES = {write.name: write for write in (*STOPPING, *GOING_ON)}
 SAMPLE = (
@@ -94,7 +98,12 @@ SAMPLE = (
     ("index", "read-only"),
     ("heartbeat", "broken"),
 )
-MATRIX = [(name, error) for name in WRITES for error in ERRORS if (name, error) not in SAMPLE]
+MATRIX = [
+    (name, error)
+    for name, write in WRITES.items()
+    for error in write.errors
+    if (name, error) not in SAMPLE
+]
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +155,7 @@ def survive(
     record_property: RecordProperty,
 ) -> None:
     folder = stages.copy(write.stage, tmp_path / "run")
-    fault = Fault(write.part, ERRORS[error], write.after, write.spares)
+    fault = Fault(write.part, ERRORS[error], write.after)
     ended = disk.middo("resume", "run", at=tmp_path, fault=fault)
     assert ended.refusals, "the disk was never asked"
     assert "Traceback" not in ended.err + ended.out
@@ -163,9 +172,7 @@ def survive(
         assert ended.error.startswith(f"middo: {write.place}"), ended.err
         assert any(said in ended.error for said in SAYS[error]), ended.error
         assert ended.error.endswith(", then `middo resume run`")
-        assert read_run(folder)["status"] == (
-            "interrupted" if write.name == "run.json" else "failed"
-        )
+        assert read_run(folder)["status"] == write.status
         again = disk.middo("resume", "run", at=tmp_path)
         assert again.code == 0, again.err
     assert_whole(folder, stages)

@@ -71,10 +71,10 @@ STOPPING = (
     Write("run.json", "merge-0", "/run/run.json", "run/run.json", status="interrupted"),
     Write("lock", "gate-1", "/run.lock", "run/run.lock", status="interrupted", errors=CHANGES),
     Write("hold-out figures", "train-0", "/evaluation.json", "run/rounds/0/evaluation.json"),
-    Write("vectors", "gate-0", "/run/vectors", "run/vectors"),
-    Write("embeddings", "gate-0", "/embeddings.parquet", "run/rounds/0/embeddings.parquet"),
-    Write("signals", "gate-0", "/signals.parquet", "run/rounds/0/signals.parquet"),
-    Write("diagnosis", "gate-0", "/diagnosis.json", "run/rounds/0/diagnosis.json"),
+    Write("vectors", "diagnose-0", "/run/vectors", "run/vectors"),
+    Write("embeddings", "diagnose-0", "/embeddings.parquet", "run/rounds/0/embeddings.parquet"),
+    Write("signals", "diagnose-0", "/signals.parquet", "run/rounds/0/signals.parquet"),
+    Write("diagnosis", "diagnose-0", "/diagnosis.json", "run/rounds/0/diagnosis.json"),
     Write("ledger", "refine-0", "/ledger.db-wal", "run/ledger.db", after=3),
     Write("calls in the ledger", "diagnose-0", "/ledger.db-wal", "run/ledger.db", after=20),
     Write("checkpoints", "refine-0", "/checkpoints.db-wal", "run/checkpoints.db"),
@@ -222,7 +222,12 @@ BEGINNINGS = {
     "first version": ("/rounds/0/.dataset", "run/rounds/0/dataset"),
 }
 """What a run writes first -> part of its paths, and what the line names."""
-EARLY = [(name, error) for name in BEGINNINGS for error in ("no space", "broken", "read-only")]
+EARLY = [
+    (name, error)
+    for name in BEGINNINGS
+    for error in ("no space", "read-only")
+    if (name, error) != ("configuration", "no space")
+]
 
 
 def begin(

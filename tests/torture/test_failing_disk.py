@@ -304,7 +304,6 @@ def test_a_disk_that_fails_as_a_run_begins_costs_nothing_however_it_fails(
     [
         ("/model/unfinished/checkpoint-", "no space"),
         ("/model/adapter_model.safetensors", "broken"),
-        ("/model/train.log", "no space"),
         ("/model/.training.json", "read-only"),
         ("/rows.jsonl", "no space"),
     ],

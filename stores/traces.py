@@ -169,7 +169,8 @@ class TraceStore:
             # stays so.
             full = isinstance(error, StorageError)
             self._broken = self._database is None and not full
-            self._tell(f"can't be written ({full and error.__cause__ or error}); {self._advice()}")
+            said = error.__cause__ if full else error
+            self._tell(f"can't be written ({said}); {self._advice()}")
             return error
         if error is not None:  # one of them has no form in the file: the others are kept
             self._one_by_one(batch)

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-PATIENCE = 100
+PATIENCE = 300
 """Seconds after which a command counts as one that hangs, and is killed."""
 
 

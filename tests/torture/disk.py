@@ -35,13 +35,11 @@ class Fault:
         part: of the paths that it concerns.
         error: the errno.
         after: so many refusals are let pass first.
-        spares: part of paths that it doesn't concern.
     """
 
     part: str
     error: int
     after: int = 0
-    spares: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,6 @@ def _told(fault: Fault | None, log: Path) -> dict[str, str]:
         return {}
     return {
         "DISK_FAILS": fault.part,
-        "DISK_SPARES": fault.spares,
         "DISK_ERROR": str(fault.error),
         "DISK_AFTER": str(fault.after),
         "DISK_LOG": str(log),

@@ -3,11 +3,10 @@
  *     cc -shared -fPIC -O1 -o failing_disk.so failing_disk.c -ldl
  *     LD_PRELOAD=./failing_disk.so DISK_FAILS=/rounds/1/ DISK_ERROR=28 program
  *
- * DISK_FAILS  part of the paths that fail; nothing fails where it is not set
- * DISK_SPARES part of paths that don't, whatever DISK_FAILS says
- * DISK_ERROR  errno: 28 no space left, 5 input/output error, 30 read-only, 13 permission denied
- * DISK_AFTER  so many refusals are let pass first, then everything is refused (default 0)
- * DISK_LOG    a file that gets a line for every refusal
+ * DISK_FAILS part of the paths that fail; nothing fails where it is not set
+ * DISK_ERROR errno: 28 no space left, 5 input/output error, 30 read-only, 13 permission denied
+ * DISK_AFTER so many refusals are let pass first, then everything is refused (default 0)
+ * DISK_LOG   a file that gets a line for every refusal
  *
  * As on a real disk, no space refuses what needs some (an empty file doesn't), an input/output
  * error what reaches the device, and the other two whatever would change a file or a folder.
@@ -40,10 +39,9 @@ static int concerns(int error, enum kind kind) {
 
 /* Return the error for an operation on a path, 0 where it may go on. */
 static int refused(const char *path, enum kind kind, const char *what) {
-    const char *part = getenv("DISK_FAILS"), *spared = getenv("DISK_SPARES");
+    const char *part = getenv("DISK_FAILS");
     const char *after = getenv("DISK_AFTER"), *number = getenv("DISK_ERROR");
     if (!part || !path || !strstr(path, part)) return 0;
-    if (spared && *spared && strstr(path, spared)) return 0;
     int error = number ? atoi(number) : ENOSPC;
     if (!concerns(error, kind)) return 0;
     if (atomic_fetch_add(&met, 1) < (after ? atol(after) : 0)) return 0;

@@ -5,8 +5,12 @@ Every command is a process of its own on a disk that refuses what libc is asked 
 a node's end and with the models of all rounds, so that nothing has to be trained for it.
 """
 
+import os
+import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +18,13 @@ from typing import Any
 
 import pytest
 
+from middo.formats.configuration import dump_config
 from middo.stores.database import read_database
 from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
 from middo.stores.samples import Version
-from tests.torture.disk import ERRORS, FailingDisk, Fault, Stages, run_in_stages
+from middo.stores.tables import read_signals
+from tests.torture.disk import ERRORS, ROOT, FailingDisk, Fault, Stages, run_in_stages
 from tests.torture.tally import RecordProperty, tell
 
 pytestmark = [
@@ -46,7 +52,8 @@ class Write:
         place: what the line or note names, relative to the run folder.
         goes_on: whether the run goes on without the store.
         after: refusals that are let pass first.
-        spares: part of paths that are no part of it.
+        status: of the run afterwards.
+        errors: those that concern it.
     """
 
     name: str
@@ -55,16 +62,19 @@ class Write:
     place: str
     goes_on: bool = False
     after: int = 0
-    spares: str = ""
+    status: str = "failed"
+    errors: tuple[str, ...] = tuple(ERRORS)
 
 
+BYTES, CHANGES = ("no space", "broken"), ("read-only", "forbidden")
 STOPPING = (
-    Write("run.json", "merge-0", "/run/run.json", "run/run.json"),
+    Write("run.json", "merge-0", "/run/run.json", "run/run.json", status="interrupted"),
+    Write("lock", "gate-1", "/run.lock", "run/run.lock", status="interrupted", errors=CHANGES),
     Write("hold-out figures", "train-0", "/evaluation.json", "run/rounds/0/evaluation.json"),
-    Write("vectors", "gate-0", "/run/vectors", "run/vectors"),
-    Write("embeddings", "gate-0", "/embeddings.parquet", "run/rounds/0/embeddings.parquet"),
-    Write("signals", "gate-0", "/signals.parquet", "run/rounds/0/signals.parquet"),
-    Write("diagnosis", "gate-0", "/diagnosis.json", "run/rounds/0/diagnosis.json"),
+    Write("vectors", "diagnose-0", "/run/vectors", "run/vectors"),
+    Write("embeddings", "diagnose-0", "/embeddings.parquet", "run/rounds/0/embeddings.parquet"),
+    Write("signals", "diagnose-0", "/signals.parquet", "run/rounds/0/signals.parquet"),
+    Write("diagnosis", "diagnose-0", "/diagnosis.json", "run/rounds/0/diagnosis.json"),
     Write("ledger", "refine-0", "/ledger.db-wal", "run/ledger.db", after=3),
     Write("calls in the ledger", "diagnose-0", "/ledger.db-wal", "run/ledger.db", after=20),
     Write("checkpoints", "refine-0", "/checkpoints.db-wal", "run/checkpoints.db"),
@@ -75,7 +85,7 @@ STOPPING = (
 GOING_ON = (
     Write("traces", "refine-0", "/traces.db", "run/traces.db", goes_on=True),
     Write("index", "refine-0", "/index.db", "run/index.db", goes_on=True),
-    Write("heartbeat", "gate-1", "/run.lock", "run/run.lock", goes_on=True),
+    Write("heartbeat", "gate-1", "/run.lock", "run/run.lock", goes_on=True, errors=BYTES),
 )
 WRITES = {write.name: write for write in (*STOPPING, *GOING_ON)}
 SAMPLE = (
@@ -88,7 +98,12 @@ SAMPLE = (
     ("index", "read-only"),
     ("heartbeat", "broken"),
 )
-MATRIX = [(name, error) for name in WRITES for error in ERRORS if (name, error) not in SAMPLE]
+MATRIX = [
+    (name, error)
+    for name, write in WRITES.items()
+    for error in write.errors
+    if (name, error) not in SAMPLE
+]
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +155,7 @@ def survive(
     record_property: RecordProperty,
 ) -> None:
     folder = stages.copy(write.stage, tmp_path / "run")
-    fault = Fault(write.part, ERRORS[error], write.after, write.spares)
+    fault = Fault(write.part, ERRORS[error], write.after)
     ended = disk.middo("resume", "run", at=tmp_path, fault=fault)
     assert ended.refusals, "the disk was never asked"
     assert "Traceback" not in ended.err + ended.out
@@ -157,9 +172,7 @@ def survive(
         assert ended.error.startswith(f"middo: {write.place}"), ended.err
         assert any(said in ended.error for said in SAYS[error]), ended.error
         assert ended.error.endswith(", then `middo resume run`")
-        assert read_run(folder)["status"] == (
-            "interrupted" if write.name == "run.json" else "failed"
-        )
+        assert read_run(folder)["status"] == write.status
         again = disk.middo("resume", "run", at=tmp_path)
         assert again.code == 0, again.err
     assert_whole(folder, stages)
@@ -198,3 +211,229 @@ def test_a_failing_disk_costs_nothing_wherever_and_however_it_fails(
     record_property: RecordProperty,
 ) -> None:
     survive(WRITES[name], error, disk, stages, tmp_path, record_property)
+
+
+BEGINNINGS = {
+    "configuration": ("/run/config.yaml", "run/config.yaml"),
+    "first run.json": ("/run/run.json", "run/run.json"),
+    "import": ("/.imported.partial", "run/imported.partial"),
+    "quarantine": ("/.quarantine.jsonl", "run/quarantine.jsonl"),
+    "hold-out": ("/.holdout", "run/holdout"),
+    "first version": ("/rounds/0/.dataset", "run/rounds/0/dataset"),
+}
+"""What a run writes first -> part of its paths, and what the line names."""
+EARLY = [
+    (name, error)
+    for name in BEGINNINGS
+    for error in ("no space", "read-only")
+    if (name, error) != ("configuration", "no space")
+]
+
+
+def begin(
+    name: str,
+    error: str,
+    disk: FailingDisk,
+    stages: Stages,
+    tmp_path: Path,
+    record_property: RecordProperty,
+) -> None:
+    part, place = BEGINNINGS[name]
+    config = stages.config.model_copy(update={"rounds": 0})
+    (tmp_path / "config.yaml").write_text(dump_config(config), "utf-8")
+    folder = tmp_path / "run"
+    words = ("run", "config.yaml", "--out", "run")
+    ended = disk.middo(*words, at=tmp_path, fault=Fault(part, ERRORS[error]))
+    assert ended.refusals, "the disk was never asked"
+    assert ended.code == 1, ended.err
+    assert ended.error.startswith(f"middo: {place}: can't be "), ended.err
+    assert any(said in ended.error for said in SAYS[error]), ended.error
+    assert "Traceback" not in ended.err
+    if ended.error.endswith(", then run it again"):
+        # With another fault, as training would take long; the folder is taken as a new one.
+        again = disk.middo(*words, at=tmp_path, fault=Fault("/.holdout", ERRORS["broken"]))
+        assert again.error.startswith("middo: run/holdout: can't be "), again.err
+    else:
+        assert ended.error.endswith(", then `middo resume run`")
+    shutil.copytree(stages.folder / "finished/rounds/0/model", folder / "rounds/0/model")
+    # The shared cache is on a disk of its own, which fails while the run ends well.
+    shared = tmp_path / "shared/scores.db"
+    ended = disk.middo(
+        *("resume", "run"),
+        at=tmp_path,
+        fault=Fault("/shared", ERRORS[error]),
+        environment={"MIDDO_CACHE": str(shared.parent)},
+    )
+    assert ended.refusals, "the disk was never asked"
+    assert ended.code == 0, ended.err
+    notes = [line for line in ended.err.splitlines() if "the cache of base-model losses" in line]
+    assert len(notes) == 1
+    assert f"note: {shared}: " in notes[0]
+    document: Any = read_run(folder)
+    undisturbed: Any = stages.document
+    assert document["status"] == "finished"
+    for key in ("dataset", "evaluation"):
+        assert document["rounds"][0][key] == undisturbed["rounds"][0][key]
+    Version(folder / "rounds/0/dataset").verify()
+    Version(folder / "holdout").verify()
+    tell(record_property, "disk faults", survived=2, refusals=len(ended.refusals), rows_lost=0)
+
+
+def test_a_disk_that_fails_as_a_run_begins_costs_nothing(
+    disk: FailingDisk, stages: Stages, tmp_path: Path, record_property: RecordProperty
+) -> None:
+    begin("configuration", "no space", disk, stages, tmp_path, record_property)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(("name", "error"), EARLY)
+def test_a_disk_that_fails_as_a_run_begins_costs_nothing_however_it_fails(
+    name: str,
+    error: str,
+    disk: FailingDisk,
+    stages: Stages,
+    tmp_path: Path,
+    record_property: RecordProperty,
+) -> None:
+    begin(name, error, disk, stages, tmp_path, record_property)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("part", "error"),
+    [
+        ("/model/unfinished/checkpoint-", "no space"),
+        ("/model/adapter_model.safetensors", "broken"),
+        ("/model/.training.json", "read-only"),
+        ("/rows.jsonl", "no space"),
+    ],
+)
+def test_a_disk_that_fails_while_a_model_is_trained_costs_no_more_than_the_training(
+    part: str,
+    error: str,
+    disk: FailingDisk,
+    stages: Stages,
+    tmp_path: Path,
+    record_property: RecordProperty,
+) -> None:
+    folder = stages.copy("merge-0", tmp_path / "run", models=(0,))
+    ended = disk.middo("resume", "run", at=tmp_path, fault=Fault(part, ERRORS[error]))
+    assert ended.refusals, "the disk was never asked"
+    assert ended.code == 1, ended.err
+    assert "run/rounds/1/" in ended.error, ended.err
+    assert "can't be " in ended.error
+    assert ended.error.endswith(", then `middo resume run`")
+    assert "Traceback" not in ended.err
+    assert read_run(folder)["status"] == "failed"
+    again = disk.middo("resume", "run", at=tmp_path)
+    assert again.code == 0, again.err
+    assert_whole(folder, stages)
+    document: Any = read_run(folder)
+    undisturbed: Any = stages.document
+    for entry, expected in zip(document["rounds"], undisturbed["rounds"], strict=True):
+        assert entry["training"]["weights"] == expected["training"]["weights"]
+    tell(record_property, "disk faults", survived=1, refusals=len(ended.refusals), rows_lost=0)
+
+
+@pytest.mark.parametrize("error", ["no space", "broken", "read-only", "forbidden"])
+def test_what_a_command_can_not_write_is_one_line_and_no_half_file(
+    error: str, disk: FailingDisk, stages: Stages, tmp_path: Path, record_property: RecordProperty
+) -> None:
+    stages.copy("finished", tmp_path / "run")
+    refusals = 0
+    for words, code in (
+        (("export", "run", "--format", "messages", "--to", "out/data.jsonl"), 1),
+        (("export", "run", "--format", "parquet", "--to", "out/data.parquet"), 1),
+        (("report", "run", "--to", "out/pages"), 2),
+    ):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        ended = disk.middo(*words, at=tmp_path, fault=Fault("/out/", ERRORS[error], after=1))
+        if not ended.refusals:
+            ended = disk.middo(*words, at=tmp_path, fault=Fault("/out/", ERRORS[error]))
+        assert ended.refusals, "the disk was never asked"
+        assert ended.code == code, ended.err
+        assert ended.err == ended.error + "\n"
+        assert words[-1] in ended.error
+        assert any(said in ended.error for said in SAYS[error]), ended.error
+        shutil.rmtree(tmp_path / "out")
+        (tmp_path / "out").mkdir()
+        again = disk.middo(*words, at=tmp_path)
+        assert again.code == 0, again.err
+        refusals += len(ended.refusals)
+    tell(record_property, "disk faults", survived=3, refusals=refusals)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("part", "error", "place"),
+    [
+        ("/out/ledger.db-wal", "broken", "out/ledger.db"),
+        ("/out/embeddings.parquet", "no space", "out/embeddings.parquet"),
+        ("/out/signals.parquet", "read-only", "out/signals.parquet"),
+        ("/out/diagnosis.json", "no space", "out/diagnosis.json"),
+        ("/out/run.lock", "forbidden", "out/run.lock"),
+    ],
+)
+def test_a_diagnosis_that_can_not_be_written_is_one_line_and_goes_on(
+    part: str,
+    error: str,
+    place: str,
+    disk: FailingDisk,
+    stages: Stages,
+    tmp_path: Path,
+    record_property: RecordProperty,
+) -> None:
+    words = (
+        *("diagnose", stages.config.data.path, "--model", stages.config.model.base),
+        *("--out", "out", "--set", "signals.axes=[complexity]"),
+    )
+    ended = disk.middo(*words, at=tmp_path, fault=Fault(part, ERRORS[error]))
+    assert ended.refusals, "the disk was never asked"
+    assert ended.code == 1, ended.err
+    assert ended.error.startswith(f"middo: {place}: can't be "), ended.err
+    assert "Traceback" not in ended.err
+    again = disk.middo(*words, at=tmp_path)
+    assert again.code == 0, again.err
+    assert len(read_signals(tmp_path / "out/signals.parquet")) == 72
+    tell(record_property, "disk faults", survived=1, refusals=len(ended.refusals))
+
+
+FULL = """
+mount -t tmpfs -o size=64m none "$1" && cp -r "$2" "$1/run" && cd "$1" || exit 70
+dd if=/dev/zero of=filler bs=1k 2>/dev/null
+truncate -s "-$3k" filler
+"$4" -m middo resume run; echo "code $?"
+test -e run/error.txt && echo "a traceback"
+rm filler
+"$4" -m middo resume run >/dev/null || exit 71
+cp -r run "$5"
+"""
+
+
+@pytest.mark.torture
+def test_a_file_system_without_room_costs_nothing(
+    stages: Stages, tmp_path: Path, torture_seed: int, record_property: RecordProperty
+) -> None:
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    own = ("unshare", "--map-root-user", "--mount")
+    trial = [*own, "mount", "-t", "tmpfs", "none", str(mount)]
+    if shutil.which("unshare") is None or subprocess.run(trial, capture_output=True).returncode:
+        pytest.skip("needs leave to mount a file system in a name space of its own")
+    room = random.Random(torture_seed).randrange(0, 120)
+    stage = stages.copy("refine-0", tmp_path / "stage")
+    paths = (mount, stage, room, sys.executable, tmp_path / "run")
+    ended = subprocess.run(
+        [*own, "sh", "-c", FULL, "sh", *map(str, paths)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "a traceback" not in ended.stdout
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("middo: ")]
+    assert line.endswith(", then `middo resume run`"), line
+    assert "code 1" in ended.stdout.splitlines(), (room, ended.stderr)
+    assert_whole(tmp_path / "run", stages)
+    tell(record_property, "disk faults", survived=1, rows_lost=0)

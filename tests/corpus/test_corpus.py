@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from middo.core.errors import DataError
 from middo.formats.exporting import export_samples
 from middo.formats.quarantine import refuse_if_too_many, write_quarantine
 
-from .made import MADE
+from .made import LINES, MADE, Trap
 from .table import CASES, FILES, Case, imported
 
 ERRORS = [name for name, case in CASES.items() if case.error is not None]
@@ -154,3 +155,12 @@ def test_types_that_json_lacks_become_text_and_the_others_stay(tmp_path: Path) -
         "half": 0.5,
         "unsigned": 2**64 - 1,
     }
+
+
+@pytest.mark.parametrize("name", ["pandas", "json", "text"])
+def test_a_word_is_no_way_to_load_what_lies_in_the_working_directory(name: str) -> None:
+    Path("rows.pkl").write_bytes(pickle.dumps(Trap()))
+    Path("rows.json").write_bytes(LINES)
+    with pytest.raises(DataError, match=f"'{name}': no such file or folder, and no data set of"):
+        imported(name)
+    assert not Path("unpickled").exists()

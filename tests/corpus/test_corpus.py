@@ -91,6 +91,7 @@ def test_a_file_that_cant_be_used_is_one_line_of_what_where_and_what_to_do(
     message = str(caught.value)
     assert message.isprintable() and len(message) < LONGEST
     assert _told(message, path, tmp_path) == case.error
+    assert "; " in message  # what to do follows what is wrong
     assert not Path("unpickled").exists()
 
 

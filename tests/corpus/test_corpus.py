@@ -135,6 +135,22 @@ def test_what_middo_does_not_use_is_written_back(name: str, tmp_path: Path) -> N
         assert _canonical(json.loads(line)) == _canonical(row)
 
 
+@pytest.mark.parametrize("name", [name for name in USABLE if (FILES / name).exists()])
+def test_the_rows_that_the_table_counts_are_those_of_the_file(name: str) -> None:
+    data = (FILES / name).read_bytes()
+    rows = dict(_texts(name, data))
+    count = sum(1 for line in data.split(b"\n") if line.strip()) if _is_lines(name) else len(rows)
+    entries = (
+        row["instances"] for row in rows.values() if isinstance(row, dict) and "instances" in row
+    )
+    several = sum(len(found) - 1 for found in entries if isinstance(found, list) and len(found) > 1)
+    assert CASES[name].rows == count + several
+
+
+def _is_lines(name: str) -> bool:
+    return name.endswith(".jsonl")
+
+
 def _canonical(row: Any) -> str:
     return json.dumps(row, sort_keys=True)
 

@@ -47,8 +47,9 @@ def test_every_row_is_a_sample_or_quarantined_with_place_and_reason(
     assert outcome.quarantined == list(case.quarantined)
     assert outcome.found.format == case.form
     assert len(outcome.samples) + len(outcome.quarantined) == case.rows == outcome.found.total
-    rows = [*outcome.samples, *outcome.found.quarantined]
-    assert len({row.source for row in rows}) == case.rows
+    places = [row.source for row in outcome.found.quarantined]
+    places += [sample.source for sample in outcome.samples]
+    assert len(set(places)) == case.rows
     assert len({sample.id for sample in outcome.samples}) == len(outcome.samples)
     for reason in (row.reason for row in outcome.found.quarantined):
         assert reason.isprintable() and len(reason) < LONGEST

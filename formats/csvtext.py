@@ -42,8 +42,8 @@ def csv_rows(
     reader = _reader(text, next(marks, SEPARATORS[0]))
     header = _next(reader, name) or []
     if (reason := unknown(header)) is not None:
-        line = f"line {reader.line_num} starts no JSON object or array"
-        raise DataError(f"{name}: {line}, and as a CSV header it has {reason}")
+        start = f"line {reader.line_num} starts no JSON object or array"
+        raise DataError(f"{name}: {start}, and as a CSV header it has {reason}")
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice == "":
         raise DataError(f"{name}: line 1: two columns have no name; name or delete them")

@@ -82,7 +82,9 @@ class Import:
                 path = str(stack.enter_context(as_file(files(demo) / "demo.jsonl")))
             yield from self._tables(path)
         if not self._usable:
-            raise DataError(f"{printable(path)}: no usable row: {first_reasons(self.quarantined)}")
+            raise DataError(
+                f"{printable(path)}: no usable row: {first_reasons(self.quarantined)}; repair them"
+            )
 
     def _tables(self, path: str) -> Iterator[Sample]:
         found, skipped = tables(path, _unknown_to(self._forms))
@@ -195,7 +197,7 @@ def _form_of(name: str, head: list[RawRow], forms: list[Form]) -> Form:
         raise DataError(f"{name}: no rows; it needs at least one")
     if not sound:
         broken = [Quarantined(raw.source, raw.broken or "", raw.row) for raw in head]
-        raise DataError(f"{name}: no usable row: {first_reasons(broken)}")
+        raise DataError(f"{name}: no usable row: {first_reasons(broken)}; repair them")
     fitting = (next((form.name for form in forms if form.fits(row)), None) for row in sound)
     counts = Counter(form for form in fitting if form is not None)
     if not counts:

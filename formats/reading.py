@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -156,6 +157,12 @@ def hub_rows(name: str) -> Iterator[RawRow]:
     """
     from datasets import load_dataset
 
+    if name.isidentifier() and find_spec(f"datasets.packaged_modules.{name}") is not None:
+        # Such a word makes the library read whatever lies in the working directory.
+        raise DataError(
+            f"{name!r}: no such file or folder, and no data set of the Hugging Face hub; "
+            "check `data.path`"
+        )
     try:
         rows = load_dataset(name, split="train")
     except Exception as error:  # the library's own errors, those of its HTTP client, and the OS's

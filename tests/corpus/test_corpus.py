@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from middo.core.errors import DataError
 from middo.formats.exporting import export_samples
 from middo.formats.quarantine import refuse_if_too_many, write_quarantine
 
-from .made import MADE
+from .made import LINES, MADE, Trap
 from .table import CASES, FILES, Case, imported
 
 ERRORS = [name for name, case in CASES.items() if case.error is not None]
@@ -46,8 +47,9 @@ def test_every_row_is_a_sample_or_quarantined_with_place_and_reason(
     assert outcome.quarantined == list(case.quarantined)
     assert outcome.found.format == case.form
     assert len(outcome.samples) + len(outcome.quarantined) == case.rows == outcome.found.total
-    rows = [*outcome.samples, *outcome.found.quarantined]
-    assert len({row.source for row in rows}) == case.rows
+    places = [row.source for row in outcome.found.quarantined]
+    places += [sample.source for sample in outcome.samples]
+    assert len(set(places)) == case.rows
     assert len({sample.id for sample in outcome.samples}) == len(outcome.samples)
     for reason in (row.reason for row in outcome.found.quarantined):
         assert reason.isprintable() and len(reason) < LONGEST
@@ -90,6 +92,7 @@ def test_a_file_that_cant_be_used_is_one_line_of_what_where_and_what_to_do(
     message = str(caught.value)
     assert message.isprintable() and len(message) < LONGEST
     assert _told(message, path, tmp_path) == case.error
+    assert "; " in message  # what to do follows what is wrong
     assert not Path("unpickled").exists()
 
 
@@ -133,6 +136,22 @@ def test_what_middo_does_not_use_is_written_back(name: str, tmp_path: Path) -> N
         assert _canonical(json.loads(line)) == _canonical(row)
 
 
+@pytest.mark.parametrize("name", [name for name in USABLE if (FILES / name).exists()])
+def test_the_rows_that_the_table_counts_are_those_of_the_file(name: str) -> None:
+    data = (FILES / name).read_bytes()
+    rows = dict(_texts(name, data))
+    count = sum(1 for line in data.split(b"\n") if line.strip()) if _is_lines(name) else len(rows)
+    entries = (
+        row["instances"] for row in rows.values() if isinstance(row, dict) and "instances" in row
+    )
+    several = sum(len(found) - 1 for found in entries if isinstance(found, list) and len(found) > 1)
+    assert CASES[name].rows == count + several
+
+
+def _is_lines(name: str) -> bool:
+    return name.endswith(".jsonl")
+
+
 def _canonical(row: Any) -> str:
     return json.dumps(row, sort_keys=True)
 
@@ -154,3 +173,12 @@ def test_types_that_json_lacks_become_text_and_the_others_stay(tmp_path: Path) -
         "half": 0.5,
         "unsigned": 2**64 - 1,
     }
+
+
+@pytest.mark.parametrize("name", ["pandas", "json", "text"])
+def test_a_word_is_no_way_to_load_what_lies_in_the_working_directory(name: str) -> None:
+    Path("rows.pkl").write_bytes(pickle.dumps(Trap()))
+    Path("rows.json").write_bytes(LINES)
+    with pytest.raises(DataError, match=f"'{name}': no such file or folder, and no data set of"):
+        imported(name)
+    assert not Path("unpickled").exists()

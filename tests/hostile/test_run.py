@@ -272,6 +272,13 @@ def test_no_instruction_of_middo_reaches_the_data(ran: Ran) -> None:
     assert not any("[redacted]" in text for text in turns)
 
 
+def test_the_data_card_shows_names_as_text(ran: Ran) -> None:
+    card = (ran.folder / "export" / "README.md").read_text("utf-8")
+    assert steering(card) == []
+    told = next(line for line in card.splitlines() if line.startswith("- **From**"))
+    assert re.search(r"``[^\n]*ro\ufffd\[31mws\ufffd<b>`=1\.jsonl``: ", told)
+
+
 def test_the_diagnostician_sees_no_text_of_a_sample(ran: Ran) -> None:
     database = read_database(ran.folder / "ledger.db")
     plans = list(database.query("SELECT messages, value FROM units WHERE role = 'diagnostician'"))

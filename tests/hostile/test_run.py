@@ -93,10 +93,12 @@ class Ran:
 
 
 def hostile_rows(most: int | None) -> list[dict[str, Any]]:
-    """Return a row for each hostile sample, every third hard to learn, and ordinary ones beside."""
+    """Return a row for each hostile sample, some hard to learn, and ordinary ones beside."""
     found = hostile_samples()
     if most is not None:
-        found = [found[number * len(found) // most] for number in range(most)]
+        telling = [one for one in found if one.kind == "secrets"]
+        rest = [one for one in found if one.kind != "secrets"]
+        found = telling + [rest[n * len(rest) // most] for n in range(most - len(telling))]
     written = []
     for number, sample in enumerate(found):
         topic, place = TOPICS[number % 18], PLACES[number // 18 % 4]
@@ -104,7 +106,8 @@ def hostile_rows(most: int | None) -> list[dict[str, Any]]:
             f"Quixotic jazzy {topic} vex my bold zephyr of {place}; sphinx waltz, fjord glyphs"
             f" hum, and the dwarf kvetch about {topic} whom buff nymphs jinx."
         )
-        written.append(row(sample, number, hard if number % 3 == 0 else None))
+        is_hard = number % 3 == 0 or sample.kind == "secrets"
+        written.append(row(sample, number, hard if is_hard else None))
     for plain in rows():
         turns = [("user", plain["instruction"]), ("assistant", plain["output"])]
         written.append({"messages": [{"role": r, "content": text} for r, text in turns]})

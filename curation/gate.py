@@ -74,7 +74,10 @@ def compare(current: Floats, other: Floats, tokens: Integers, *, seed: int) -> I
     Raises:
         ValueError: no row has both losses.
     """
-    return _bootstrap(current - other, tokens, seed)
+    both = np.isfinite(current) & np.isfinite(other)
+    difference = np.full(current.shape, np.nan)
+    np.subtract(current, other, out=difference, where=both)
+    return _bootstrap(difference, tokens, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _parsed(raw: bytes, place: str) -> Line:
 
 
 def _problem(found: ErrorDetails) -> str:
-    key = ".".join(str(step) for step in found["loc"])
+    key = _plain(".".join(str(step) for step in found["loc"]))
     match found["type"]:
         case "json_invalid" | "model_type":
             return f"is no JSON object ({_cut(found['input'])})"
@@ -123,5 +123,14 @@ def _problem(found: ErrorDetails) -> str:
 
 
 def _cut(value: Any) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else repr(value)
+    text = (
+        _plain(value.decode("utf-8", "replace").strip())
+        if isinstance(value, bytes)
+        else repr(value)
+    )
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _plain(text: str) -> str:
+    """Return a text of the file on one line, signs that a terminal would obey written out."""
+    return text if text.isprintable() else repr(text)[1:-1]

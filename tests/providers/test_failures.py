@@ -71,6 +71,8 @@ AWS = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatu
         (error(status_code=429, code="insufficient_quota"), "provider"),
         (IndexError("list index out of range"), "retry"),
         (TypeError("'NoneType' object is not iterable"), "retry"),
+        (AttributeError("'str' object has no attribute 'choices'"), "retry"),  # a page of HTML
+        (AttributeError("'Plugin' object has no attribute 'ask'"), "provider"),
         (TypeError("got an unexpected keyword argument 'response_format'"), "refused"),
         (NotImplementedError(), "refused"),
         (RuntimeError("something else"), "provider"),

@@ -18,7 +18,7 @@ REFERENCE_PYTHON ?=
 # What is installed; tests, benchmarks and examples hold what a user never runs.
 PACKAGES := agents checks cli core curation formats graph inspection prompts providers signals \
   stores telemetry training viewer
-BENCHMARKS := scale loop training precision quality diagnosis viewer
+BENCHMARKS := scale loop soak training precision quality diagnosis viewer
 
 .PHONY: demo test torture check bench recording $(BENCHMARKS) clean
 

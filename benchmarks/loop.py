@@ -75,7 +75,7 @@ def measure(
     clock = Clock()
     deps = prepare(folder, data, samples, config, clock)
     try:
-        asyncio.run(_refine_and_merge(deps))
+        asyncio.run(refine_and_merge(deps))
         written = _flushed(deps)
         counts = deps.facts.get("round.0.counts")
         calls = _calls(deps)
@@ -102,7 +102,7 @@ def measure(
         "ledger_bytes_per_sample": round(_size(folder / "ledger.db") / samples),
         "rendered_prompt_bytes_per_sample": round(int(str(rows)) / samples),
         "counts": counts,
-        "balanced": _balanced(counts),
+        "balanced": balanced(counts),
     }
     if delay:
         ideal = max(delay * total / concurrency, delay * max(calls))
@@ -116,7 +116,7 @@ def measure(
     return figures
 
 
-async def _refine_and_merge(deps: Deps) -> None:
+async def refine_and_merge(deps: Deps) -> None:
     """Go on after `diagnose`, as a resumed run does, and stop where the next training begins."""
     from middo.graph.run import opened_graph
 
@@ -155,7 +155,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _balanced(counts: dict[str, int]) -> bool:
+def balanced(counts: dict[str, int]) -> bool:
     """Return whether the equations of the merge hold, recomputed from its counts."""
     fates = ("accepted", "rejected", "failed", "deferred")
     return (

@@ -63,12 +63,19 @@ def probe(spec: str, params: Sequence[str], api_key_env: str | None) -> Reply:
     from ..providers.prices import Prices
     from ..providers.privacy import tracing
     from ..providers.probing import probe as ask_model
-    from ..providers.resolve import chat_model, hosts
+    from ..providers.resolve import chat_model, hang_up, hosts
 
     model = chat_model(teacher, seed=RunConfig().seed, concurrency=1)
+
+    async def asked() -> "Probe":
+        try:
+            return await ask_model(model, spec)
+        finally:
+            await hang_up(model)
+
     try:
         with tracing(allowed=False):
-            found = asyncio.run(ask_model(model, spec))
+            found = asyncio.run(asked())
     finally:
         close = getattr(model, "close", None)
         if callable(close):

@@ -72,6 +72,10 @@ class Chats:
             self._sources[key] = await self._teachers.source(self._chains[role][place], round)
         return self._sources[key]
 
+    async def hang_up(self) -> None:
+        """Close the connections to servers, in the loop that used them; nobody is asked after."""
+        await self._teachers.hang_up()
+
     def close(self) -> None:
         """Release the models that hold memory."""
         self._teachers.close()

@@ -266,6 +266,11 @@ class Deps:
         """Return the hash of a round's trained weights."""
         return str(self.facts.get(f"round.{round}.training")["weights"])
 
+    async def hang_up(self) -> None:
+        """Close the connections to servers, while the event loop that used them still runs."""
+        if "chats" in self.__dict__:
+            await self.chats.hang_up()
+
     def close(self) -> None:
         """Release models, then files; takers end when nobody is left who could tell them more."""
         with ExitStack() as last_first:

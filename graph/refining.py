@@ -19,7 +19,7 @@ from ..agents.rewriter import Rewriter
 from ..checks.context import CheckContext, Embed
 from ..checks.decontamination import EvaluationIndex
 from ..checks.words import normalise
-from ..core.errors import Interrupted
+from ..core.errors import Interrupted, TooManyFailures
 from ..core.progress import Progress
 from ..core.records import Fate, Sample
 from ..core.trace import Settled
@@ -39,6 +39,10 @@ from .sources import Case as Call
 from .state import LoopState
 
 BEYOND_BUDGET = "beyond refinement.max_samples"
+FEWEST_SETTLED, MOST_FAILED = 20, 0.75
+"""Once so many samples are settled since the start or resume, more than this share of them failed
+ends the run: the models answer, but nothing that can be used, and every call is paid for.
+"""
 PROOF_COLUMNS = ("id", "quality", "answer_tokens", "neighbours")
 
 
@@ -98,11 +102,12 @@ class _Work:
         near = {name: list(self._signals[name]["neighbours"]) for name in wanted}
         samples = self._version.take(sorted(wanted.union(*near.values())))
         waiting = iter(todo)
-        finished = len(plan.selected) - len(todo)
+        before = finished = len(plan.selected) - len(todo)
+        failed = 0
         errors: list[BaseException] = []
 
         async def work() -> None:
-            nonlocal finished
+            nonlocal finished, failed
             for task in waiting:
                 if errors:
                     return
@@ -111,11 +116,16 @@ class _Work:
                     return
                 neighbours = tuple(samples[name].prompt for name in near[task.sample_id])
                 try:
-                    await self._one(task, samples[task.sample_id], neighbours)
+                    outcome = await self._one(task, samples[task.sample_id], neighbours)
                 except Exception as error:
                     errors.append(error)
                     return
                 finished += 1
+                if outcome.fate == "failed":
+                    failed += 1
+                    if _too_many(failed, finished - before):
+                        errors.append(_of_no_use(failed, finished - before, outcome.reason))
+                        return
                 spent = self._deps.ledger.spent()
                 self._deps.report(
                     Progress(
@@ -137,7 +147,7 @@ class _Work:
     def _chat(self, role: str, task: Task) -> LedgerChat:
         return self._deps.chats.chat(Call(role, self._number, task.sample_id, task.axes))
 
-    async def _one(self, task: Task, sample: Sample, neighbours: tuple[str, ...]) -> None:
+    async def _one(self, task: Task, sample: Sample, neighbours: tuple[str, ...]) -> Outcome:
         deps, checks = self._deps, self._deps.config.checks
         began, begun = time.time(), time.monotonic()
         case = Case(
@@ -173,6 +183,18 @@ class _Work:
         await deps.ledger.add_outcome(outcome)
         took = round(time.monotonic() - begun, 3)
         deps.trace(_settled(outcome, began, took))
+        return outcome
+
+
+def _too_many(failed: int, settled: int) -> bool:
+    return settled >= FEWEST_SETTLED and failed > MOST_FAILED * settled
+
+
+def _of_no_use(failed: int, settled: int, reason: str) -> TooManyFailures:
+    return TooManyFailures(
+        f"{failed} of {settled} samples failed, the last one: {' '.join(reason.split())[:300]};"
+        " see `middo trace RUN --failed`, mend the agents' models, then `middo resume`"
+    )
 
 
 def _settled(outcome: Outcome, began: float, seconds: float = 0.0) -> Settled:

@@ -31,7 +31,7 @@ from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
 from ..formats.configuration import dump_config, load_config
 from ..stores.lock import NAME as LOCK
-from ..stores.lock import run_lock
+from ..stores.lock import refuse_owned, run_lock
 from ..stores.runs import CONFIG, PARTIAL, RUN_JSON, make_folder, read_run, write_run, write_text
 from ..telemetry.endpoint import check_endpoint
 from .state import LoopState
@@ -53,17 +53,19 @@ def run(
 
     Raises:
         UsageError: the configuration, data or a model can't be used; or `out` holds a run.
-        ProviderError, BudgetReached, Interrupted: the run stopped and can be resumed.
+        RunLocked: another process is working on the run that `out` holds.
+        ProviderError, BudgetReached, TooManyFailures, Interrupted: it stopped and can be resumed.
         StorageError: the disk refuses what has to be kept; the run can be resumed.
     """
     folder = Path(out) if out is not None else _default_folder(config)
+    refuse_owned(folder)
     _refuse_used(folder, config)
     from .preflight import check
 
     check(config)
     make_folder(folder)
     with _owned(folder, report):
-        _refuse_used(folder, config)  # another process may have begun here meanwhile
+        _refuse_used(folder, config)  # another process may have begun, and ended, since
         write_text(folder / CONFIG, dump_config(config))
         write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
         return _drive(folder, config, report)
@@ -211,7 +213,10 @@ async def opened_graph(deps: Any) -> AsyncIterator[tuple[Any, Any]]:
                 "configurable": {"thread_id": "run"},
                 "recursion_limit": 10_000,
             }
-            yield build_graph(deps, saver), thread
+            try:
+                yield build_graph(deps, saver), thread
+            finally:
+                await deps.hang_up()
     except Exception as error:
         # The stores speak for themselves: what SQLite itself says here is of the checkpoints.
         refused = disk_error(error, path)

@@ -17,7 +17,7 @@ from ..core.errors import ConfigError
 from ..core.ids import canonical_json, short_hash
 from ..providers.failures import in_one_line
 from ..providers.line import Line
-from ..providers.resolve import chat_model, check_role, model_identity
+from ..providers.resolve import chat_model, check_role, hang_up, model_identity
 from ..stores.facts import Facts
 from ..stores.recording import Recording, read_recording, recording_file
 from .sources import Live, Replayed, Source
@@ -108,6 +108,11 @@ class Teachers:
         if name not in self._identities:
             self._identities[name] = self._identify(teacher, round)
         return self._identities[name]
+
+    async def hang_up(self) -> None:
+        """Close the connections to servers; to be done in the loop that asked them, at its end."""
+        for model in self._models.values():
+            await hang_up(model)
 
     def close(self) -> None:
         """Release the models that hold memory."""

@@ -76,7 +76,9 @@ def unreadable(error: Exception) -> bool:
     if isinstance(error, LookupError) or type(error).__name__ == "JSONDecodeError":
         return True  # an empty list of choices, a body cut short
     words = str(error)
-    return isinstance(error, TypeError | ValueError) and any(said in words for said in _UNREADABLE)
+    # An attribute that is missing: the integration took a page of text for an object.
+    misread = isinstance(error, AttributeError | TypeError | ValueError)
+    return misread and any(said in words for said in _UNREADABLE)
 
 
 def limits_rate(error: Exception) -> bool:
@@ -103,7 +105,7 @@ def retry_after(error: Exception) -> float | None:
             return seconds
     try:
         moment = parsedate_to_datetime(headers.get("retry-after"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # no such day is in any calendar
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # HTTP dates are in GMT
     return max(aware.timestamp() - time.time(), 0.0)

@@ -71,8 +71,20 @@ def chat_model(role: TeacherConfig, *, seed: int, concurrency: int) -> BaseChatM
     url = address(vendor, params)
     if "api_key" not in params and not belongs_to(vendor, url) and vendor.keys:
         params["api_key"] = NO_KEY
+    if vendor.package == "langchain_openai":
+        params = _with_own_connections(params)
     with without_variables(GATEWAY):  # it would send the calls past the host that is shown
         return _build(role, lambda **given: init_chat_model(f"{provider}:{model}", **given), params)
+
+
+async def hang_up(model: BaseChatModel) -> None:
+    """Close a model's connections, while the event loop that they belong to still runs.
+
+    The model can't be asked any more. Models that keep none are left as they are.
+    """
+    client = getattr(model, "root_async_client", None)  # of `langchain_openai`
+    if client is not None:
+        await client.close()
 
 
 def check_role(role: TeacherConfig) -> None:
@@ -235,6 +247,22 @@ def _build(role: TeacherConfig, make: Callable[..., Any], params: dict[str, Any]
     if not isinstance(made, BaseChatModel):
         raise ConfigError(f"{role.model!r} made a {type(made).__name__}, no LangChain chat model")
     return made
+
+
+def _with_own_connections(params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters that keep `langchain_openai` from sharing connections between models.
+
+    A connection is bound to the event loop that opened it. By default all models of a process with
+    the same address and time-out share one client, and the next run would find it dead; with the
+    SDK's own form of a time-out each model has one of its own.
+    """
+    import openai
+
+    name = "request_timeout" if "request_timeout" in params else "timeout"
+    seconds = params.get(name)
+    if seconds is not None and not isinstance(seconds, int | float):
+        return params
+    return {**params, name: openai.Timeout(seconds)}
 
 
 def _named_key(role: TeacherConfig) -> dict[str, str]:

@@ -20,6 +20,13 @@ from .fitting import json_schema as json_schema
 from .ladder import Memory, request, rung_of, rungs
 from .line import Line, Lost, Refused
 
+LONGEST_REPLY = 1_000_000
+"""Characters of a reply that is read: the longest answer that a schema takes has 16,000, with
+reasoning before it. A longer one is a server's fault; it is neither read nor sent back for repair.
+"""
+KEPT_OF_IT = 2_000
+"""Characters that are kept of such a reply, for the ledger."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[Answer]):
@@ -77,7 +84,7 @@ async def ask(
     def gone(reason: str) -> NoAnswer:
         return NoAnswer(
             f"prompt {prompt.name!r}: {reason}",
-            raw=[reply_text(reply) for reply in replies],
+            raw=[_kept(reply) for reply in replies],
             usage=_usage([*probes, *replies]),
             model=_name(replies),
             seconds=time.monotonic() - started,
@@ -93,6 +100,8 @@ async def ask(
                 probes.append(error.probe)
             raise gone(str(error)) from error
         replies.append(reply)
+        if (length := len(reply_text(reply))) > LONGEST_REPLY:
+            raise gone(f"the answer has {length:,} characters, at most {LONGEST_REPLY:,} are read")
         try:
             value = fitting(reply, schema)
         except ValueError as error:
@@ -135,6 +144,14 @@ async def _send(
             memory[key] = method
         return reply, method
     raise AnswerFailed(f"the provider refused the request: {refusal}")
+
+
+def _kept(reply: AIMessage) -> str:
+    """Return the text of a reply that was lost, the beginning of one that is too long."""
+    text = reply_text(reply)
+    if len(text) <= LONGEST_REPLY:
+        return text
+    return f"{text[:KEPT_OF_IT]}… ({len(text):,} characters)"
 
 
 def _repair(problem: str) -> str:

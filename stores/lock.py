@@ -39,7 +39,7 @@ def run_lock(folder: Path, note: Callable[[str], None] = lambda text: None) -> I
     path = folder / NAME
     with _opened(path) as file:
         if not _taken(file):
-            raise RunLocked(f"{folder}: {_owner(path)}; wait for it, or stop it first")
+            raise _locked(folder)
         stop = Event()
         heart = Thread(target=_beat, args=(path, stop, note), daemon=True)
         heart.start()
@@ -48,6 +48,16 @@ def run_lock(folder: Path, note: Callable[[str], None] = lambda text: None) -> I
         finally:
             stop.set()
             heart.join()
+
+
+def refuse_owned(folder: Path) -> None:
+    """Raise where a living process owns the run folder.
+
+    Raises:
+        RunLocked: as `run_lock`.
+    """
+    if is_locked(folder):
+        raise _locked(folder)
 
 
 def is_locked(folder: Path) -> bool:
@@ -101,6 +111,10 @@ def _beat(path: Path, stop: Event, note: Callable[[str], None]) -> None:
             told = True
         if stop.wait(HEARTBEAT_SECONDS):
             return
+
+
+def _locked(folder: Path) -> RunLocked:
+    return RunLocked(f"{folder}: {_owner(folder / NAME)}; wait for it, or stop it first")
 
 
 def _owner(path: Path) -> str:

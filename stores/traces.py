@@ -74,6 +74,11 @@ class TraceStore:
             if len(self._waiting) in {1, BATCH}:
                 self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """Events that came and are not in the file yet."""
+        return len(self._waiting)
+
     def flush(self) -> None:
         """Return once all events that came so far are in the file, or could not be written."""
         with self._changed:

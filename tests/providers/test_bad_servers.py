@@ -131,6 +131,17 @@ async def test_an_answer_cut_at_the_limit_fails_with_its_tokens_and_no_repair(ru
     assert (failure.value.usage, failure.value.raw) == (Usage(10, 5), [RED[:-4]])
 
 
+@pytest.mark.parametrize("text", ["word " * 400_000, '{"a":[' * 400_000, "<think>" * 300_000])
+async def test_an_endless_answer_is_neither_read_nor_sent_back(text: str) -> None:
+    with serving(lambda number, body: Say(text)) as server:
+        with pytest.raises(NoAnswer, match=r"has 2,\d00,000 characters, at most 1,000,") as failure:
+            await ask(line(server), PROMPT, Colour, memory=dict(KNOWN))
+        assert len(server.requests) == 1
+    (kept,) = failure.value.raw
+    assert kept.startswith(text[:1_000]) and len(kept) < 2_100
+    assert failure.value.usage == Usage(10, 5)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -71,6 +71,8 @@ AWS = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatu
         (error(status_code=429, code="insufficient_quota"), "provider"),
         (IndexError("list index out of range"), "retry"),
         (TypeError("'NoneType' object is not iterable"), "retry"),
+        (AttributeError("'str' object has no attribute 'choices'"), "retry"),  # a page of HTML
+        (AttributeError("'Plugin' object has no attribute 'ask'"), "provider"),
         (TypeError("got an unexpected keyword argument 'response_format'"), "refused"),
         (NotImplementedError(), "refused"),
         (RuntimeError("something else"), "provider"),
@@ -115,6 +117,7 @@ def test_which_errors_ask_for_fewer_calls(raised: Exception, expected: bool) -> 
         ({"retry_after": "-3"}, None),
         ({"retry_after": "inf"}, None),
         ({"retry_after": "tomorrow"}, None),
+        ({"retry_after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
         ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({}, None),
     ],

@@ -22,6 +22,7 @@ from ..core.errors import BudgetReached, ConfigError, Interrupted, UsageError
 from ..core.ids import short_hash
 from ..core.progress import Report, silent
 from ..formats.configuration import dump_config, load_config
+from ..stores.database import usable
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import run_lock
 from ..stores.runs import RUN_JSON, make_folder, read_run, write_run, write_text
@@ -81,9 +82,7 @@ def resume(
         RunLocked: another process is working on the run.
     """
     folder = Path(folder)
-    document = (
-        read_run(folder) if (folder / RUN_JSON).exists() or not (folder / CONFIG).exists() else {}
-    )
+    document = _document(folder)
     config = load_config(folder / CONFIG, sets=sets, environ={})
     if not trust and document.get("status") != "finished":
         from .trust import refuse_foreign
@@ -99,6 +98,16 @@ def resume(
         return _drive(folder, config, report)
 
 
+def _document(folder: Path) -> dict[str, Any]:
+    """Return `run.json`; nothing where a run's is missing or damaged: the ledger composes it."""
+    if not (folder / CONFIG).exists():
+        return read_run(folder)
+    try:
+        return read_run(folder)
+    except UsageError:
+        return {}
+
+
 def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     """Run the graph from its checkpoint, and leave a true status behind however it ends."""
     # Read by langgraph at import: state may hold JSON types only.
@@ -106,9 +115,11 @@ def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from .deps import open_run
     from .document import write_document
+    from .restoring import refuse_other
 
     stop = Event()
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
+    refuse_other(deps, config)
     deps.facts.put_once("config_hash", config_hash(config))
     deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
     write_document(deps, "running")  # a resumed run is not paused or interrupted any more
@@ -141,17 +152,22 @@ async def _loop(deps: Any) -> bool:
     from ..providers.privacy import tracing
 
     with tracing(deps.config.traces.langsmith):
-        return await _work(deps)
+        with usable(deps.folder / "checkpoints.db"):  # the stores speak for themselves
+            return await _work(deps)
 
 
 async def _work(deps: Any) -> bool:
     async with opened_graph(deps) as (graph, thread):
-        begun = (await graph.aget_state(thread)).values
+        before = await graph.aget_state(thread)
+        begun = before.values
         start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
         if begun:
+            from .restoring import restore
             from .retracing import retrace
 
             await asyncio.to_thread(retrace, deps)
+            for node in before.next[:1]:
+                await restore(deps, begun, node)
         # A node that waits for a person runs again without an answer: it reads the run's database.
         await graph.ainvoke(start, thread, durability="sync")
         return bool((await graph.aget_state(thread)).interrupts)

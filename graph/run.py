@@ -151,9 +151,9 @@ def _run_loop(deps: Any) -> bool:
 async def _loop(deps: Any) -> bool:
     from ..providers.privacy import tracing
 
-    with tracing(deps.config.traces.langsmith):
-        with usable(deps.folder / "checkpoints.db"):  # the stores speak for themselves
-            return await _work(deps)
+    # The stores speak for themselves: what SQLite says here is of the checkpoints.
+    with tracing(deps.config.traces.langsmith), usable(deps.folder / "checkpoints.db"):
+        return await _work(deps)
 
 
 async def _work(deps: Any) -> bool:

@@ -284,7 +284,10 @@ def _unit(row: tuple[Any, ...]) -> Unit:
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
     round, sample_id, axis, fate, reason, proposals = row
-    return Outcome(round, sample_id, Axis(axis), fate, reason, json.loads(proposals))
+    rows = json.loads(proposals)
+    if not (isinstance(rows, list) and all(isinstance(one, dict) for one in rows)):
+        raise ValueError(f"proposals of {sample_id} are no list of rows")
+    return Outcome(round, sample_id, Axis(axis), fate, reason, rows)
 
 
 def _outcome_row(outcome: Outcome) -> tuple[object, ...]:

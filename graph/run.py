@@ -119,7 +119,11 @@ def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
 
     stop = Event()
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
-    refuse_other(deps, config)
+    try:
+        refuse_other(deps, config)
+    except BaseException:
+        deps.close()
+        raise
     deps.facts.put_once("config_hash", config_hash(config))
     deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
     write_document(deps, "running")  # a resumed run is not paused or interrupted any more

@@ -10,9 +10,9 @@ from typing import Any
 from ..core.ids import canonical_json
 from ..core.records import Message
 
-DEEPEST = 100
-"""Levels of lists and objects in a row. Python's own limit depends on who calls: a row that could
-just be read could not be written any more."""
+DEEPEST = 200
+"""Levels of lists and objects in a row. Python's own limit depends on who calls; this one does not,
+and leaves room for all that reads the row later."""
 
 LAYOUT = "_middo"
 """The key of `Sample.meta` that keeps what an exporter needs to write a row back as it came."""

@@ -18,6 +18,7 @@ from .deps import Deps
 from .evaluation import read_holdout, refresh_figures
 from .indexing import index_diagnosis
 from .planning import Planned, plan_round
+from .sealing import DIAGNOSIS, seal
 from .state import LoopState
 from .surveying import Survey, survey_round
 
@@ -57,6 +58,7 @@ def write_diagnosis(
             "plan": planned.as_dict(),
         },
     )
+    seal(deps, number, *DIAGNOSIS)
     index_diagnosis(deps, number, source)
     deps.facts.put(
         f"round.{number}.diagnosis",

@@ -1,14 +1,14 @@
 """Hold-out figures: per-row losses on disk, the figures of a round as a fact."""
 
-import json
 from typing import Any
 
 import numpy as np
 
 from ..agents.evaluator import Holdout, holdout_from
 from ..curation.gate import holdout_loss
-from ..stores.runs import write_json
+from ..stores.runs import read_json, write_json
 from .deps import Deps
+from .sealing import EVALUATION, seal
 
 
 def write_holdout(deps: Deps, round: int, tuned: Holdout, base: Holdout | None) -> None:
@@ -16,13 +16,13 @@ def write_holdout(deps: Deps, round: int, tuned: Holdout, base: Holdout | None) 
     folder = deps.round_folder(round)
     folder.mkdir(parents=True, exist_ok=True)
     document = {"round": round, "tuned": tuned.as_dict(), "base": base and base.as_dict()}
-    write_json(folder / "evaluation.json", document)
+    write_json(folder / EVALUATION, document)
+    seal(deps, round, EVALUATION)
 
 
 def read_holdout(deps: Deps, round: int, which: str = "tuned") -> Holdout:
     """Return the per-row losses of a round, all rows."""
-    path = deps.round_folder(round) / "evaluation.json"
-    return holdout_from(json.loads(path.read_text(encoding="utf-8"))[which])
+    return holdout_from(read_json(deps.round_folder(round) / EVALUATION)[which])
 
 
 def gate_rows(deps: Deps, round: int) -> Holdout:

@@ -12,6 +12,7 @@ from ..curation.gate import best_round, judge
 from ..curation.stop import should_stop
 from ..stores.runs import write_pieces, write_text
 from ..training.job import StepPlan, TrainedModel, TrainingJob, train
+from ..training.weights import weights_digest
 from .deps import Deps
 from .evaluation import gate_rows, refresh_figures, write_holdout
 from .reporting import advance_in
@@ -165,9 +166,11 @@ def _reuse_equal(deps: Deps, job: TrainingJob, number: int) -> None:
     if job.output.exists():
         return
     for earlier in range(number):
-        if deps.version(earlier).sha256 != job.dataset_sha256:
+        if deps.facts.get(f"round.{earlier}.dataset")["sha256"] != job.dataset_sha256:
             continue
         model = deps.round_folder(earlier) / "model"
+        if weights_digest(model) != deps.weights_of(earlier):
+            continue  # damaged since
         partial = job.output.with_name("model.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(model, partial)

@@ -183,6 +183,7 @@ def _publish(deps: Deps, imported: Staged) -> str:
     index_version(deps, 0)
     deps.facts.put("machine", machine(deps))
     deps.facts.put("data", {**counts, "format": imported.format})
+    deps.facts.put("holdout", apart.sha256)
     deps.facts.put("round.0.dataset", {"rows": manifest.rows, "sha256": manifest.sha256})
     deps.facts.put("rounds_seen", 1)
     if imported.quarantined:

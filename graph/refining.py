@@ -6,7 +6,6 @@ depends on which sample ends first: outcomes are read back in order of id.
 
 import asyncio
 import gc
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from ..signals.density import centre_and_normalise, mean_vector
 from ..signals.proof import Terms
 from ..signals.quality import calibration_from
 from ..stores.ledger import Outcome, Spent
+from ..stores.runs import read_json
 from ..stores.tables import read_embeddings, read_signals
 from .chats import LedgerChat
 from .deps import Deps
@@ -226,9 +226,7 @@ def _set_aside() -> Iterator[None]:
 
 def read_diagnosis(deps: Deps, number: int) -> dict[str, Any]:
     """Return `diagnosis.json` of a round."""
-    path = deps.round_folder(number) / "diagnosis.json"
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    return read_json(deps.round_folder(number) / "diagnosis.json")
 
 
 def read_evidence(deps: Deps, number: int, diagnosis: dict[str, Any]) -> Evidence:

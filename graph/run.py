@@ -30,6 +30,7 @@ from ..core.errors import (
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
 from ..formats.configuration import dump_config, load_config
+from ..stores.database import usable
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import refuse_owned, run_lock
 from ..stores.runs import CONFIG, PARTIAL, RUN_JSON, make_folder, read_run, write_run, write_text
@@ -112,9 +113,13 @@ def resume(
 
 
 def _document(folder: Path) -> dict[str, Any]:
-    """Return a run's document, an empty one where it died before it had any."""
-    begun = (folder / RUN_JSON).exists() or not (folder / CONFIG).exists()
-    return read_run(folder) if begun else {}
+    """Return `run.json`; nothing where a run's is missing or damaged: the ledger composes it."""
+    if not (folder / CONFIG).exists():
+        return read_run(folder)
+    try:
+        return read_run(folder)
+    except UsageError:
+        return {}
 
 
 @contextmanager
@@ -144,8 +149,14 @@ def _drive_until(stop: Event, folder: Path, config: RunConfig, report: Report) -
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from .deps import open_run
     from .document import write_document
+    from .restoring import refuse_other
 
     deps = open_run(folder, config, report=report, should_stop=stop.is_set)
+    try:
+        refuse_other(deps, config)
+    except BaseException:
+        deps.close()
+        raise
     try:
         deps.facts.put_once("config_hash", config_hash(config))
         deps.facts.put_once("started", datetime.now(UTC).isoformat(timespec="seconds"))
@@ -179,18 +190,23 @@ def _run_loop(deps: Any) -> bool:
 async def _loop(deps: Any) -> bool:
     from ..providers.privacy import tracing
 
-    with tracing(deps.config.traces.langsmith):
+    # The stores speak for themselves: what SQLite says here is of the checkpoints.
+    with tracing(deps.config.traces.langsmith), usable(deps.folder / "checkpoints.db"):
         return await _work(deps)
 
 
 async def _work(deps: Any) -> bool:
     async with opened_graph(deps) as (graph, thread):
-        begun = (await graph.aget_state(thread)).values
+        before = await graph.aget_state(thread)
+        begun = before.values
         start: LoopState | None = None if begun else {"round": 0, "source_round": 0, "stop": ""}
         if begun:
+            from .restoring import restore
             from .retracing import retrace
 
             await asyncio.to_thread(retrace, deps)
+            for node in before.next[:1]:
+                await restore(deps, begun, node)
         # A node that waits for a person runs again without an answer: it reads the run's database.
         await graph.ainvoke(start, thread, durability="sync")
         return bool((await graph.aget_state(thread)).interrupts)

@@ -1,13 +1,14 @@
 """The hold-out rows of two rounds, paired: is the second better on rows that nobody trained on?"""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import DataError
 from ..signals.pairing import Difference, paired_difference
 from ..stores.facts import Facts
+from ..stores.runs import read_json
 from .record import Record
 
 
@@ -84,8 +85,12 @@ def _losses(record: Record, round: int) -> dict[str, tuple[float, int]] | None:
     path = record.round_folder(round) / "evaluation.json"
     if not path.is_file():
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return {row["id"]: (_number(row["loss"]), row["tokens"]) for row in document["tuned"]["rows"]}
+    document = read_json(path)
+    try:
+        rows = document["tuned"]["rows"]
+        return {row["id"]: (_number(row["loss"]), row["tokens"]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: holds no hold-out rows; restore it from a copy") from error
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .database import Database
+from .database import Database, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,14 @@ class Commits:
         Raises:
             sqlite3.Error: the row was refused; the others of its group are not touched.
             StorageError: the disk refuses the group: nothing of it is there.
+            MiddoError: the file is damaged, or another process holds it for too long.
         """
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(sql, values, done))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
-        return await done
+        with usable(self._database.name):
+            return await done
 
     async def _flush(self) -> None:
         while self._waiting:

@@ -21,6 +21,21 @@ Migration = Callable[[sqlite3.Connection], None]
 
 BUSY_SECONDS = 30.0
 
+_LOCKED = {5, 6}
+"""SQLITE_BUSY and LOCKED; the finer codes are above the lowest byte."""
+_DAMAGED = {11, 26}
+"""SQLITE_CORRUPT and NOTADB."""
+_ADVICE = {
+    "ledger.db": "restore it, with its -wal file, from a copy: what models answered and what was"
+    " decided is nowhere else, and a new run (--out) would ask and pay for it again",
+    "traces.db": "move it away: nothing is decided by it, and `middo resume` of an unfinished run"
+    " tells the calls again from the ledger",
+    "checkpoints.db": "move it away: `middo resume` then finds what is finished in the ledger and"
+    " pays for nothing twice",
+    "index.db": "move it away: it is made again from the Parquet files",
+}
+"""What is lost with a file, and what to do about it."""
+
 
 def _m001_facts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
@@ -122,7 +137,12 @@ class Database:
         self._lock = threading.RLock()
         self._reader = reader or connection
         self._read_lock = threading.RLock() if reader else self._lock
-        self._refused: StorageError | None = None
+        self._refused: MiddoError | None = None
+
+    @property
+    def name(self) -> object:
+        """The file, for errors."""
+        return self._name
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -130,6 +150,7 @@ class Database:
 
         Raises:
             StorageError: the disk refuses it.
+            MiddoError: the file is damaged, or another process holds it for too long.
         """
         with self._lock:
             try:
@@ -138,24 +159,24 @@ class Database:
                 self._connection.execute("COMMIT")
             except BaseException as error:
                 self._roll_back()
-                refused = (
-                    disk_error(error, self._name) if isinstance(error, sqlite3.Error) else None
-                )
+                if not isinstance(error, sqlite3.Error):
+                    raise
+                refused = disk_error(error, self._name) or trouble(self._name, error)
                 if refused is None:
                     raise
                 self._refused = refused
                 raise refused from error
 
     def check(self) -> None:
-        """Raise where the disk has refused a write: what is paid for from then on could be lost.
+        """Raise where a write was refused: what is paid for from then on could be lost.
 
         It stays so, also where a later write goes well, until the file is opened anew.
 
         Raises:
-            StorageError: that of the last write that was refused.
+            MiddoError: that of the last write that was refused.
         """
         if self._refused is not None:
-            raise StorageError(str(self._refused)) from self._refused
+            raise type(self._refused)(str(self._refused)) from self._refused
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Return all rows of a SELECT over what is committed.
@@ -224,6 +245,60 @@ def read_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> D
 
 
 @contextmanager
+def usable(name: object) -> Iterator[None]:
+    """Turn what SQLite says of a damaged or a locked file into one line.
+
+    Raises:
+        MiddoError: instead of SQLite's errors, but for all others.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        problem = trouble(name, error)
+        if problem is None:
+            raise
+        raise problem from error
+
+
+def trouble(name: object, error: sqlite3.Error) -> MiddoError | None:
+    """Return in one line what to do about a damaged or locked file; None for other errors."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    if code & 0xFF in _LOCKED:
+        return MiddoError(
+            f"{name}: another program holds it ({error}); close that program (or wait for it), then"
+            " go on with `middo resume`"
+        )
+    if code & 0xFF in _DAMAGED:
+        return MiddoError(f"{name}: not a readable SQLite file ({error}); {_advice(name)}")
+    return None
+
+
+@contextmanager
+def intact(name: object) -> Iterator[None]:
+    """Turn what comes of a row that was changed behind Middo's back into one line.
+
+    Raises:
+        MiddoError: a row is not what was written.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        said = str(error).partition("\n")[0][:100]
+        raise MiddoError(
+            f"{name}: holds a row that is not what was written ({type(error).__name__}: {said});"
+            f" {_advice(name)}"
+        ) from error
+
+
+def _advice(name: object) -> str:
+    """Return what a person can do about a damaged file, and what is lost with it."""
+    own = _ADVICE.get(Path(str(name)).name)
+    return own or "restore it from a copy"
+
+
+@contextmanager
 def readable(name: object) -> Iterator[None]:
     """Turn what SQLite says of a file that is read into one line.
 
@@ -235,7 +310,7 @@ def readable(name: object) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise MiddoError(
+        raise trouble(name, error) or MiddoError(
             f"{name}: can't be read ({error}); it is damaged, busy, or of another version of Middo"
         ) from error
 
@@ -293,8 +368,11 @@ def _connected(
         yield connection
     except sqlite3.DatabaseError as error:
         connection.close()
-        broken = MiddoError(f"{path}: not a readable SQLite file ({error}); restore it")
-        raise disk_error(error, path) or broken from error
+        raise (
+            disk_error(error, path)
+            or trouble(path, error)
+            or MiddoError(f"{path}: not a readable SQLite file ({error}); {_advice(path)}")
+        ) from error
     except MiddoError:
         connection.close()
         raise

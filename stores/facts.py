@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ..core.ids import canonical_json
-from .database import Database
+from .database import Database, intact
 
 
 class Facts:
@@ -19,9 +19,14 @@ class Facts:
         self._database = database
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a fact's value, or the default."""
+        """Return a fact's value, or the default.
+
+        Raises:
+            MiddoError: the fact is not what was written.
+        """
         rows = self._database.query("SELECT value FROM facts WHERE name = ?", name)
-        return json.loads(str(rows[0][0])) if rows else default
+        with intact(self._database.name):
+            return json.loads(str(rows[0][0])) if rows else default
 
     def put(self, name: str, value: Any) -> None:
         """Write a fact; a second value replaces the first."""
@@ -45,4 +50,5 @@ class Facts:
             len(prefix) + 1,
             prefix + ".",
         )
-        return {str(name)[len(prefix) + 1 :]: json.loads(str(value)) for name, value in rows}
+        with intact(self._database.name):
+            return {str(name)[len(prefix) + 1 :]: json.loads(str(value)) for name, value in rows}

@@ -8,16 +8,17 @@ cache: what was answered once is never asked again.
 import asyncio
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..core.ids import canonical_json
 from ..core.records import Axis, Fate
 from .commits import Commits
-from .database import Database
+from .database import Database, intact
 
 Source = Literal["live", "replayed"]
+Row = TypeVar("Row")
 
 _COLUMNS = (
     *("key", "role", "round", "sample_id", "axis", "axes", "attempt", "source", "model"),
@@ -160,7 +161,7 @@ class Ledger:
         if self._spent is not None and key not in self._keys:
             return None
         rows = self._database.query(f"{_UNITS} WHERE key = ?", key)
-        return _unit(rows[0]) if rows else None
+        return self._read(_unit, rows)[0] if rows else None
 
     async def add_unit(self, unit: Unit) -> Unit:
         """Write a finished unit and return, once it is durable, the one that stands.
@@ -204,7 +205,7 @@ class Ledger:
 
     def units(self) -> list[Unit]:
         """Return all finished units in the order in which they were written."""
-        return [_unit(row) for row in self._database.query(f"{_UNITS} ORDER BY rowid")]
+        return self._read(_unit, self._database.query(f"{_UNITS} ORDER BY rowid"))
 
     def unit_keys(self) -> list[str]:
         """Return the keys of all finished units in the order in which they were written."""
@@ -227,7 +228,7 @@ class Ledger:
             " WHERE round = ? ORDER BY sample_id",
             round,
         )
-        return [_outcome(row) for row in rows]
+        return self._read(_outcome, rows)
 
     def outcome(self, round: int, sample_id: str) -> Outcome | None:
         """Return what became of one sample in a round, or None."""
@@ -236,14 +237,20 @@ class Ledger:
             " WHERE round = ? AND sample_id = ?",
             *(round, sample_id),
         )
-        return _outcome(rows[0]) if rows else None
+        return self._read(_outcome, rows)[0] if rows else None
 
     def units_of(self, round: int, sample_id: str) -> list[Unit]:
         """Return a sample's units in a round, in the order in which they were written."""
         rows = self._database.query(
             f"{_UNITS} WHERE round = ? AND sample_id = ? ORDER BY rowid", round, sample_id
         )
-        return [_unit(row) for row in rows]
+        return self._read(_unit, rows)
+
+    def _read(
+        self, made: Callable[[tuple[Any, ...]], Row], rows: list[tuple[Any, ...]]
+    ) -> list[Row]:
+        with intact(self._database.name):
+            return [made(row) for row in rows]
 
     def fates(self, round: int) -> dict[str, Fate]:
         """Return the fate of each sample that has an outcome in a round; no proposal is read."""
@@ -277,7 +284,10 @@ def _unit(row: tuple[Any, ...]) -> Unit:
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
     round, sample_id, axis, fate, reason, proposals = row
-    return Outcome(round, sample_id, Axis(axis), fate, reason, json.loads(proposals))
+    rows = json.loads(proposals)
+    if not (isinstance(rows, list) and all(isinstance(one, dict) for one in rows)):
+        raise ValueError(f"proposals of {sample_id} are no list of rows")
+    return Outcome(round, sample_id, Axis(axis), fate, reason, rows)
 
 
 def _outcome_row(outcome: Outcome) -> tuple[object, ...]:

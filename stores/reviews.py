@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ..core.ids import canonical_json
-from .database import Database
+from .database import Database, intact
 from .facts import Facts
 
 Decision = Literal["accept", "reject", "edit"]
@@ -104,7 +104,8 @@ class Reviews:
             round,
             sample_id,
         )
-        return [_word(row) for row in rows]
+        with intact(self._database.name):
+            return [_word(row) for row in rows]
 
     def standing(self, round: int) -> dict[str, Word]:
         """Return the word that counts for each sample: the last one."""

@@ -66,6 +66,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file that a run wrote.
+
+    Raises:
+        DataError: there is none, or it can't be read.
+    """
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise DataError(
+            f"{path}: can't be read ({type(error).__name__}); `middo resume` makes it again"
+        ) from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: holds no JSON object; `middo resume` makes it again")
+    return document
+
+
 def write_run(folder: Path, document: dict[str, Any]) -> None:
     """Replace `run.json`."""
     write_json(folder / RUN_JSON, document)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..core.ids import canonical_json
 from ..core.measures import Measured, measured_from
-from .database import Database
+from .database import Database, intact
 
 Vectors = NDArray[np.float32]
 
@@ -35,11 +35,12 @@ class Scores:
 
     def known(self, model: str, items: Iterable[str]) -> dict[str, Measured]:
         """Return what is there of the wanted items, without embeddings."""
-        return {
-            item: measured_from(json.loads(str(text)))
-            for block in _blocks(items)
-            for item, text in self._rows("measured", model, block)
-        }
+        with intact(self._database.name):
+            return {
+                item: measured_from(json.loads(str(text)))
+                for block in _blocks(items)
+                for item, text in self._rows("measured", model, block)
+            }
 
     def vectors(self, model: str, items: Sequence[str]) -> tuple[list[str], Vectors]:
         """Return the embeddings of the wanted items that have one.

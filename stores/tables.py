@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..core.disk import writing
+from ..core.errors import DataError
 from ..core.measures import RATINGS
 
 Vectors = NDArray[np.float32]
@@ -84,7 +86,7 @@ def read_signals(
     if names is not None and wanted is not None and "id" not in names:
         names.append("id")
     rows: list[dict[str, Any]] = []
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         for batch in file.iter_batches(batch_size=GROUP_ROWS, columns=names):
             if wanted is not None:
                 batch = batch.filter(pc.is_in(batch["id"], value_set=wanted))
@@ -118,7 +120,7 @@ def write_embeddings(path: Path, ids: Sequence[str], vectors: Vectors) -> None:
 def read_embeddings(path: Path) -> tuple[list[str], Vectors]:
     """Return ids and float32[n, d]; beside the array, one group of rows is in memory."""
     ids: list[str] = []
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         rows = file.metadata.num_rows
         if not rows:
             return [], np.zeros((0, 0), dtype=np.float32)
@@ -133,13 +135,13 @@ def read_embeddings(path: Path) -> tuple[list[str], Vectors]:
 
 def count_embeddings(path: Path) -> int:
     """Return how many rows `write_embeddings` wrote."""
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         return int(file.metadata.num_rows)
 
 
 def stream_embeddings(path: Path) -> Iterator[tuple[list[str], Vectors]]:
     """Yield ids and float32[m, d], one group of rows at a time, in order of id."""
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         for batch in file.iter_batches(batch_size=VECTOR_ROWS):
             yield batch["id"].to_pylist(), _matrix(batch)
 
@@ -148,7 +150,7 @@ def take_embeddings(path: Path, ids: Iterable[str]) -> dict[str, NDArray[np.floa
     """Return the vectors, float32[d], of those samples that have one; few groups are read."""
     wanted = pa.array(sorted(set(ids)), pa.string())
     found: dict[str, NDArray[np.float32]] = {}
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         for group in range(file.num_row_groups):
             names = file.read_row_group(group, columns=["id"])["id"]
             mask = pc.is_in(names, value_set=wanted)
@@ -158,6 +160,25 @@ def take_embeddings(path: Path, ids: Iterable[str]) -> dict[str, NDArray[np.floa
             for batch in table.to_batches():
                 found |= zip(batch["id"].to_pylist(), _matrix(batch), strict=True)
     return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a table for reading.
+
+    Raises:
+        DataError: it can't be read, then or later.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    # pyarrow's errors are of these classes; KeyError and AttributeError: other columns.
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path}: not a readable Parquet file ({reason}); `middo resume` makes it again while"
+            " the run is not finished"
+        ) from error
 
 
 def _matrix(batch: Any) -> Vectors:

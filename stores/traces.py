@@ -204,7 +204,9 @@ class TraceStore:
                 )
             self._commit(batch)
         except Exception as error:  # the thread has to live on: whoever flushes waits for it
-            return error
+            # Of an open file SQLite's own words are enough: what to do is not `middo resume`.
+            cause = error.__cause__ if self._database is not None else None
+            return cause if isinstance(cause, sqlite3.Error) else error
         return None
 
     def _commit(self, batch: Sequence[TraceEvent]) -> None:

@@ -197,7 +197,7 @@ def train(
     """
     key = job.key
     record = read_record(job.output)
-    if record is not None and record.get("key") == key:
+    if record is not None and record.get("key") == key and _is_whole(job.output, record):
         shutil.rmtree(job.output / UNFINISHED, ignore_errors=True)
         return _model(job.output, record, reused=True)
     if should_stop():
@@ -233,6 +233,13 @@ def _prepare(job: TrainingJob, key: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"key": key, "job": job.as_dict()})
     return file
+
+
+def _is_whole(output: Path, record: dict[str, Any]) -> bool:
+    """Return whether a finished model's weights are those that its record tells of."""
+    from .weights import weights_digest
+
+    return bool(record.get("weights") == weights_digest(output))
 
 
 def _key_of(file: Path) -> str | None:

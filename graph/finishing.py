@@ -5,6 +5,7 @@ import shutil
 from typing import Any
 
 from ..core.config import RunConfig
+from ..core.disk import writing
 from ..curation.verdict import verdict
 from ..formats.exporting import export_samples
 from ..stores.reviews import review_fact
@@ -23,7 +24,8 @@ def finalize(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
     shutil.rmtree(partial, ignore_errors=True)
     form = deps.facts.get("data")["format"]
     count = export_samples(deps.version(best), form, partial / "data.jsonl")
-    shutil.copytree(deps.round_folder(best) / "model", partial / "model")
+    with writing(deps.folder / "export"):  # of what it can't copy it tells in words alone
+        shutil.copytree(deps.round_folder(best) / "model", partial / "model")
     write_text(partial / "README.md", _card(deps, best, sentence, state["stop"], count))
     target = deps.folder / "export"
     shutil.rmtree(target, ignore_errors=True)

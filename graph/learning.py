@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..agents.evaluator import evaluate
+from ..core.disk import writing
 from ..core.progress import Note
 from ..curation.gate import best_round, judge
 from ..curation.stop import should_stop
@@ -173,7 +174,8 @@ def _reuse_equal(deps: Deps, job: TrainingJob, number: int) -> None:
             continue  # damaged since
         partial = job.output.with_name("model.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(model, partial)
+        with writing(job.output):  # of what it can't copy it tells in words alone
+            shutil.copytree(model, partial)
         record = json.loads((partial / "training.json").read_text(encoding="utf-8"))
         # Round 0 found the step plan that later jobs state, so its key differs and its model not.
         write_text(partial / "training.json", json.dumps({**record, "key": job.key}) + "\n")

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def test_a_database_that_can_not_grow_is_told_as_a_full_disk(tmp_path: Path) -> 
         OSError(errno.ENOSPC, "No space left on device"),
         RuntimeError("Error in compaction: (code: 13) database or disk is full"),
         Exception("I/O error: Permission denied (os error 13)"),
+        shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]),
     ],
 )
 def test_while_writing_the_words_of_any_library_count(error: Exception, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ STOPPING = (
     Write("proposals", "refine-0", "/proposals.parquet", "run/rounds/0/proposals.parquet"),
     Write("version", "refine-0", "/rounds/1/.dataset", "run/rounds/1/dataset"),
     Write("export", "gate-1", "/run/export", "run/export"),
+    Write("exported model", "gate-1", "/export.partial/model/", "run/export"),
 )
 GOING_ON = (
     Write("traces", "refine-0", "/traces.db", "run/traces.db", goes_on=True),

@@ -5,10 +5,12 @@ owned by one process, is never asked to embed anything, and its telemetry is off
 what Chroma is tested against.
 """
 
+import shutil
+import sqlite3
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -188,7 +190,16 @@ class ChromaIndex:
         """Delete the collection and make it again."""
         with writing(self._folder):
             self._client.delete_collection(self._name)
+            self._remove_left()
             self._collection = self._open()
+
+    def _remove_left(self) -> None:
+        """Remove the graphs of deleted collections: Chroma leaves those of an earlier process."""
+        with closing(sqlite3.connect(self._folder / "chroma.sqlite3")) as connection:
+            known = {str(row[0]) for row in connection.execute("SELECT id FROM segments")}
+        for graph in self._folder.glob("*/header.bin"):
+            if graph.parent.name not in known:
+                shutil.rmtree(graph.parent, ignore_errors=True)
 
     def close(self) -> None:
         """Close the database."""

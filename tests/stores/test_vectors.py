@@ -88,3 +88,18 @@ def test_exact_search_orders_equal_similarities_by_id() -> None:
     index = ExactIndex()
     index.add(["z", "a", "m"], np.ones((3, 2), dtype=np.float32))
     assert index.nearest(np.ones((1, 2), dtype=np.float32), 2)[0] == [["a", "m"]]
+
+
+def test_clearing_what_an_earlier_process_made_leaves_no_graph_behind(tmp_path: Path) -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    ids = [f"s{number}" for number in range(8)]
+    for name in ("round-0", "round-1", "round-0", "round-0"):
+        index = ChromaIndex(tmp_path, name)
+        index.clear()
+        index.add(ids, vectors)
+        assert index.nearest(vectors[:1], 1)[0] == [["s0"]]
+        index.close()
+    assert len(list(tmp_path.glob("*/header.bin"))) == 2
+    other = ChromaIndex(tmp_path, "round-1")
+    assert other.nearest(vectors[3:4], 1)[0] == [["s3"]]
+    other.close()

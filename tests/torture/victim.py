@@ -124,7 +124,7 @@ class Watch:
             number = handle if isinstance(handle, int) else handle.fileno()
             watch.on_path("synced", os.readlink(f"/proc/self/fd/{number}"))
 
-        sqlite3.connect, os.fsync = connect, fsync
+        vars(sqlite3)["connect"], vars(os)["fsync"] = connect, fsync
         for module, name in ((os, "rename"), (os, "replace"), (shutil, "rmtree")):
             setattr(module, name, self._wrapped(name, getattr(module, name)))
         start = subprocess.Popen.__init__
@@ -133,7 +133,7 @@ class Watch:
             with watch._around("start", "training"):
                 start(process, words, *arguments, **options)
 
-        subprocess.Popen.__init__ = started  # type: ignore[method-assign]
+        subprocess.Popen.__init__ = started  # type: ignore[method-assign,assignment]
         sys.addaudithook(self.audit)
 
     def _wrapped(self, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +186,7 @@ def work(
     from middo.cli.main import main
 
     watch = Watch(folder, wanted, seen, calls)
-    shown = loop.display
+    shown = vars(loop)["display"]
 
     @contextlib.contextmanager
     def display(stream: TextIO) -> Iterator[Report]:
@@ -198,7 +198,7 @@ def work(
 
             yield both
 
-    loop.display = display
+    vars(loop)["display"] = display
     watch.install()
     sys.argv = ["middo", *words]
     main()

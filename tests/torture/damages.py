@@ -82,7 +82,7 @@ def killed_half_way(folder: Path, model: Path) -> HalfWay:
     processes = multiprocessing.get_context("forkserver")
     child = processes.Process(target=_work, args=(folder / "killed", data, model))
     child.start()
-    child.join(240)
+    child.join(540)
     assert child.exitcode == -signal.SIGKILL
     shutil.copytree(folder / "killed", folder / "finished")
     assert resume(folder / "finished")["status"] == "finished"

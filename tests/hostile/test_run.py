@@ -96,9 +96,10 @@ def hostile_rows(most: int | None) -> list[dict[str, Any]]:
     """Return a row for each hostile sample, some hard to learn, and ordinary ones beside."""
     found = hostile_samples()
     if most is not None:
-        telling = [one for one in found if one.kind == "secrets"]
-        rest = [one for one in found if one.kind != "secrets"]
-        found = telling + [rest[n * len(rest) // most] for n in range(most - len(telling))]
+        telling = [one for one in found if one.kind in ("secrets", "spreadsheet")]
+        rest = [one for one in found if one not in telling]
+        few = most - len(telling)
+        found = telling + [rest[number * len(rest) // few] for number in range(few)]
     written = []
     for number, sample in enumerate(found):
         topic, place = TOPICS[number % 18], PLACES[number // 18 % 4]
@@ -325,8 +326,8 @@ def test_nothing_printed_steers_the_terminal_or_names_a_key(printed: list[str]) 
     assert [found for text in printed if (found := steering(text))] == []
     assert not [key for text in printed for key in KEYS.values() if key in text]
     everything = "".join(printed)
-    # There was something to clean away, in samples, fields and the name of the file.
-    assert "Zebrola" in everything and "rows<b>" in everything
+    # There was something to clean away, in the name of the file at least.
+    assert "Tell me about" in everything and "rows<b>" in everything
 
 
 class Page(HTMLParser):

@@ -126,6 +126,7 @@ def _columnar_rows(
     number = 0
     try:
         for batch in _batches(stream, head):
+            batch.validate(full=True)  # a spoiled one would end the process, not raise
             for row in batch.to_pylist():
                 number += 1
                 yield RawRow(f"{label}:{number}", _json_types(row))

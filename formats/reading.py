@@ -84,6 +84,7 @@ def _columnar_rows(
     number = 0
     try:
         for batch in _batches(stream, head):
+            batch.validate(full=True)  # a spoiled one would end the process, not raise
             if (twice := _twice(batch.schema)) is not None:
                 raise DataError(
                     f"{name}: the column {quoted(twice)} stands twice; rename one of them"

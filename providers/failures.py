@@ -152,6 +152,6 @@ def _inside(error: Exception) -> Mapping[str, Any] | None:
 
 def _number(value: Any) -> int | None:
     """Return an HTTP status (enumerations and digits included), None for anything else."""
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
         value = int(value)
     return int(value) if isinstance(value, int) and 100 <= value < 600 else None

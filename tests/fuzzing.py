@@ -1,5 +1,7 @@
 """Draw inputs for a check, few in the default run and many under torture, and count them."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -12,6 +14,12 @@ from .torture.tally import RecordProperty, tell
 Drawn = TypeVar("Drawn")
 SLOWEST = 5.0
 """Seconds of processor time that one input may take: far above what any needs, far below a hang."""
+
+
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that goes away, in memory where there is such a place: hundreds are made."""
+    memory = "/dev/shm"
+    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def many(few: int, torture: int) -> settings:

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from middo.formats.decisions import read_decisions
 from middo.formats.importing import import_data
 from middo.formats.quarantine import write_quarantine
 
-from ..fuzzing import fuzz
+from ..fuzzing import folder, fuzz
 from ..torture.tally import RecordProperty
 from .arbitrary import PIECES, SOUND
 
@@ -111,7 +110,7 @@ def test_a_spoiled_file_is_read_or_refused(kind: str, record_property: RecordPro
     def check(drawn: tuple[list[Change], str, bool]) -> None:
         steps, encoding, packed = drawn
         data = changed(encoded(FILES[kind], encoding), steps)
-        with tempfile.TemporaryDirectory() as home:
+        with folder() as home:
             file = Path(home, "rows.data")
             file.write_bytes(gzip.compress(data) if packed else data)
             try:
@@ -142,7 +141,7 @@ CONFIG = dump_config(RunConfig.model_validate({"rounds": 2, "seed": 3})).encode(
 @pytest.mark.timeout(600)
 def test_a_spoiled_configuration_is_read_or_refused(record_property: RecordProperty) -> None:
     def check(steps: list[Change]) -> None:
-        with tempfile.TemporaryDirectory() as home:
+        with folder() as home:
             file = Path(home, "config.yaml")
             file.write_bytes(changed(CONFIG, steps))
             try:

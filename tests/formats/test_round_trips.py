@@ -6,9 +6,6 @@ Rows in = samples + quarantined, always.
 import csv
 import io
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +23,13 @@ from middo.formats.importing import Imported, import_data
 from middo.formats.quarantine import write_quarantine
 from middo.stores.samples import Version, write_version
 
-from ..fuzzing import fuzz
+from ..fuzzing import folder, fuzz
 from ..torture.tally import RecordProperty
 from .arbitrary import ROWS, SOUND, encodable, spoken
 
 pytestmark = pytest.mark.fuzz
 
 Row = dict[str, Any]
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
 
 
 @pytest.mark.parametrize("form", ROWS)
@@ -51,7 +42,8 @@ def test_rows_of_json_come_out_as_they_went_in(form: str, record_property: Recor
             event("too deep for Python to write")
             return
         text = "\n".join(lines) if ending == "jsonl" else f"[{','.join(lines)}]"
-        with folder() as home:
+        with folder() as name:
+            home = Path(name)
             file = home / f"rows.{ending}"
             file.write_text(text, encoding="utf-8")
             try:
@@ -143,7 +135,8 @@ def test_records_of_csv_come_out_as_they_went_in(
         csv.writer(text, delimiter=mark, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(
             [header, *rows]
         )
-        with folder() as home:
+        with folder() as name:
+            home = Path(name)
             file = home / "rows.csv"
             file.write_bytes(text.getvalue().encode("utf-8"))
             imported = import_data(str(file))
@@ -168,7 +161,8 @@ def test_rows_of_parquet_come_out_as_they_went_in(record_property: RecordPropert
         names = ("prompt", "completion", "n", "f", "l")
         kinds = (pa.string(), pa.string(), pa.int64(), pa.float64(), pa.list_(pa.string()))
         rows = [dict(zip(names, row, strict=True)) for row in [("a", "b", 1, 0.5, ["c"]), *drawn]]
-        with folder() as home:
+        with folder() as name:
+            home = Path(name)
             file = home / "rows.parquet"
             pq.write_table(
                 pa.Table.from_pylist(rows, schema=pa.schema(list(zip(names, kinds, strict=True)))),

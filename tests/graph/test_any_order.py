@@ -9,7 +9,6 @@ import asyncio
 import json
 import random
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ from middo.providers.scripted import ScriptedChat
 from middo.stores.ledger import Outcome
 from middo.stores.reviews import Decision, Word
 
-from ..fuzzing import many
+from ..fuzzing import folder, many
 from ..torture.tally import RecordProperty, tell
 from .scripts import FACTORY, SCRIPTS
 
@@ -72,7 +71,7 @@ class Loop(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = tempfile.TemporaryDirectory()
+        self.home = folder()
         self.loop = asyncio.new_event_loop()
         self.lives = 0
         self.number = self.source = 0

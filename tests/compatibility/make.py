@@ -2,7 +2,7 @@
 
     python -m tests.compatibility.make
 
-Writes `tests/compatibility/<version>/runs.tar.gz`: a run that was killed among its LLM calls, the
+Writes `tests/compatibility/<version>/runs.tar.xz`: a run that was killed among its LLM calls, the
 same one finished (without weights, for readers) and the tiny base model; and `expected.json`, what
 the killed one has to end with. Run it once per release, and never change an older one.
 """
@@ -40,16 +40,21 @@ def main() -> None:
             "calls": document["tokens"]["calls"],
         }
         (to / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
-        with tarfile.open(to / "runs.tar.gz", "w:gz") as archive:
+        with tarfile.open(to / "runs.tar.xz", "w:xz") as archive:
             archive.add("tiny")
-            archive.add("killed")
+            archive.add("killed", filter=_without_index)
             archive.add("finished", filter=_light)
 
 
+def _without_index(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what is made again: the vector index, SQLite's own index of a log."""
+    made_again = "/vectors" in entry.name or entry.name.endswith("-shm")
+    return None if made_again else entry
+
+
 def _light(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave weights and the vector index out."""
-    heavy = entry.name.endswith(".safetensors") or "/vectors" in entry.name
-    return None if heavy else entry
+    """Leave weights out too."""
+    return None if entry.name.endswith(".safetensors") else _without_index(entry)
 
 
 if __name__ == "__main__":

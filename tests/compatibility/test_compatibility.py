@@ -14,7 +14,7 @@ from middo.inspection.record import open_record
 from middo.stores.runs import read_run
 
 HERE = Path(__file__).parent
-VERSIONS = sorted(path.parent.name for path in HERE.glob("*/runs.tar.gz"))
+VERSIONS = sorted(path.parent.name for path in HERE.glob("*/runs.tar.xz"))
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -25,7 +25,7 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def place(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another place than the one where the runs were made; paths in them are relative to it."""
-    with tarfile.open(HERE / version / "runs.tar.gz") as archive:
+    with tarfile.open(HERE / version / "runs.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -121,7 +121,8 @@ def test_a_spoiled_file_is_read_or_refused(kind: str, record_property: RecordPro
                 return
             event("read")
             assert imported.total == len(imported.samples) + len(imported.quarantined)
-            places = [one.source for one in (*imported.samples, *imported.quarantined)]
+            places = [one.source for one in imported.samples]
+            places += [one.source for one in imported.quarantined]
             assert len(set(places)) == len(places)
             assert all(row.reason for row in imported.quarantined)
             kept = Path(home, "quarantine.jsonl")

@@ -59,7 +59,8 @@ class Answered(BaseModel):
 def vectors(texts: list[str]) -> NDArray[np.float32]:
     """Return unit vectors that are the same for texts that end alike."""
     kinds = np.array([hash_of(text) % 5 for text in texts])
-    return np.eye(5, dtype=np.float32)[kinds]
+    unit: NDArray[np.float32] = np.eye(5, dtype=np.float32)[kinds]
+    return unit
 
 
 def hash_of(text: str) -> int:
@@ -189,9 +190,15 @@ class Loop(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(names))
         edited = decision == "edit"
         word = Word(
-            *(self.number, name, self.settled[name].proposals[-1]["id"], decision),
-            *(f"edited {name}" if edited else None, "by hand" if edited else None),
-            *("", "somebody", 0.0),
+            self.number,
+            name,
+            self.settled[name].proposals[-1]["id"],
+            decision,
+            f"edited {name}" if edited else None,
+            "by hand" if edited else None,
+            "",
+            "somebody",
+            0.0,
         )
         self.deps.reviews.add([word])
         self.words[name] = word
@@ -362,7 +369,7 @@ def test_any_order_of_events_keeps_the_books(record_property: RecordProperty) ->
     SEEN.clear()
     budget = many(few=10, torture=100)
     phases = [Phase.explicit, Phase.generate]  # a history of events is hardly made shorter
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Loop, settings=settings(budget, stateful_step_count=40, phases=phases)
     )
     SCRIPTS.clear()

@@ -285,7 +285,8 @@ def test_the_data_card_shows_names_as_text(ran: Ran) -> None:
 
 def test_the_diagnostician_sees_no_text_of_a_sample(ran: Ran) -> None:
     database = read_database(ran.folder / "ledger.db")
-    plans = list(database.query("SELECT messages, value FROM units WHERE role = 'diagnostician'"))
+    asked = database.query("SELECT messages, value FROM units WHERE role = 'diagnostician'")
+    plans = [(str(messages), str(value)) for messages, value in asked]
     database.close()
     assert plans
     for messages, value in plans:
@@ -310,9 +311,10 @@ def printed(ran: Ran, capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
         ["trace", ran.folder],
         ["trace", ran.folder, "--failed"],
         ["review", ran.folder],
-        *(["explain", ran.folder, name] for name in flagged),
-        *(["trace", ran.folder, "--sample", name] for name in flagged[:8]),
-        *(["explain", ran.folder, name] for name in ("\x1b[31mnobody", "../../etc/passwd")),
+        *[["explain", ran.folder, name] for name in flagged],
+        *[["trace", ran.folder, "--sample", name] for name in flagged[:8]],
+        ["explain", ran.folder, "\x1b[31mnobody"],
+        ["explain", ran.folder, "../../etc/passwd"],
     ]
     for arguments in wanted:
         carry_out([str(word) for word in arguments], parse)

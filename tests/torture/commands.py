@@ -52,7 +52,7 @@ def _carry_out(order: dict[str, Any]) -> NoReturn:
         sys.argv = ["middo", *order["arguments"]]
         from middo.cli.main import main
 
-        code = main()
+        main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

@@ -65,13 +65,13 @@ class Provider(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = Lock()
+        self.let_go = Event()
         self.begin(well)
 
     def begin(self, script: Script) -> None:
         """Follow another script, with an empty log."""
         with self.lock:
-            if hasattr(self, "let_go"):
-                self.let_go.set()
+            self.let_go.set()
             self.let_go = Event()
             self.script = script
             self.asked = 0

@@ -76,6 +76,11 @@ class Clock:
         monkeypatch.setattr(database.Database, "transaction", timed)
 
 
+def _end(processes: "list[subprocess.Popen[str]]") -> None:
+    for process in processes:
+        process.kill()
+
+
 def start(script: str, folder: Path) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
@@ -114,7 +119,7 @@ def refined(folder: Path, samples: int, readers: list[str]) -> tuple[float, list
     said = []
     with ExitStack() as last:
         last.enter_context(run_lock(folder))
-        last.callback(lambda: [process.kill() for process in processes])
+        last.callback(_end, processes)
         try:
             began = time.monotonic()
             asyncio.run(refine_and_merge(deps))

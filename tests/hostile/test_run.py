@@ -93,7 +93,7 @@ class Ran:
 
 
 def hostile_rows(most: int | None) -> list[dict[str, Any]]:
-    """Return a row for each hostile sample, some hard to learn, and ordinary ones beside."""
+    """Return a row for each hostile sample, hard to learn, and ordinary ones beside."""
     found = hostile_samples()
     if most is not None:
         telling = [one for one in found if one.kind in ("secrets", "spreadsheet")]
@@ -107,8 +107,7 @@ def hostile_rows(most: int | None) -> list[dict[str, Any]]:
             f"Quixotic jazzy {topic} vex my bold zephyr of {place}; sphinx waltz, fjord glyphs"
             f" hum, and the dwarf kvetch about {topic} whom buff nymphs jinx."
         )
-        is_hard = number % 3 == 0 or sample.kind == "secrets"
-        written.append(row(sample, number, hard if is_hard else None))
+        written.append(row(sample, number, hard))
     for plain in rows():
         turns = [("user", plain["instruction"]), ("assistant", plain["output"])]
         written.append({"messages": [{"role": r, "content": text} for r, text in turns]})
@@ -186,7 +185,8 @@ def test_the_run_meets_hostile_samples_and_finishes(
         "hostile samples",
         read=ran.samples,
         proposals_of_obeyed_orders=len(obeyed),
-        accepted_unproven=0,
+        accepted=first["accepted"],
+        accepted_unproven=sum(not one["proof"]["passed"] for _, one in ran.accepted()),
     )
 
 

@@ -19,7 +19,7 @@ class Evil:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[object, ...]:
         return (exec, (RUNS.format(mark=str(self.mark)),))
 
 

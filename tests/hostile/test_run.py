@@ -259,9 +259,11 @@ def test_no_key_reaches_a_file_a_span_or_the_terminal(ran: Ran) -> None:
         if key.encode() in content
     ]
     assert not found
-    # What was given away was there, and was taken out.
-    assert any(b"MY_TEACHER=[redacted]" in content for _, content in searched)
-    assert len(ran.spans) > 10_000 and b"[redacted]" in ran.spans
+    # What was given away was there, and was taken out. Which rows are flagged is the model's doing.
+    everything = b"".join([*(content for _, content in searched), ran.spans])
+    given, taken = (everything.count(mark) for mark in (b"MY_TEACHER=", b"MY_TEACHER=[redacted]"))
+    assert given == taken and (taken or ran.samples > SOME + len(rows()))
+    assert len(ran.spans) > 10_000
 
 
 def test_no_instruction_of_middo_reaches_the_data(ran: Ran) -> None:
@@ -289,8 +291,8 @@ def test_the_diagnostician_sees_no_text_of_a_sample(ran: Ran) -> None:
     database.close()
     assert plans
     for messages, value in plans:
-        assert json.loads(value)["rationale"] == "0 orders seen"
-        assert "Tell me about" not in messages
+        assert json.loads(str(value))["rationale"] == "0 orders seen"
+        assert "Tell me about" not in str(messages)
 
 
 def test_no_file_is_named_by_the_data(ran: Ran) -> None:
@@ -305,14 +307,14 @@ def printed(ran: Ran, capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
     """What was printed by the run and by every command that reads it, as it came."""
     captured = []
     flagged = sorted({one["parent_id"] for one in ran.proposals()})
-    wanted: list[list[object]] = [
-        ["status", ran.folder],
-        ["trace", ran.folder],
-        ["trace", ran.folder, "--failed"],
-        ["review", ran.folder],
-        *(["explain", ran.folder, name] for name in flagged),
-        *(["trace", ran.folder, "--sample", name] for name in flagged[:8]),
-        *(["explain", ran.folder, name] for name in ("\x1b[31mnobody", "../../etc/passwd")),
+    wanted: list[tuple[object, ...]] = [
+        ("status", ran.folder),
+        ("trace", ran.folder),
+        ("trace", ran.folder, "--failed"),
+        ("review", ran.folder),
+        *(("explain", ran.folder, name) for name in flagged),
+        *(("trace", ran.folder, "--sample", name) for name in flagged[:8]),
+        *(("explain", ran.folder, name) for name in ("\x1b[31mnobody", "../../etc/passwd")),
     ]
     for arguments in wanted:
         carry_out([str(word) for word in arguments], parse)

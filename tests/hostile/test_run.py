@@ -93,7 +93,7 @@ class Ran:
 
 
 def hostile_rows(most: int | None) -> list[dict[str, Any]]:
-    """Return a row for each hostile sample, some hard to learn, and ordinary ones beside."""
+    """Return a row for each hostile sample, hard to learn, and ordinary ones beside."""
     found = hostile_samples()
     if most is not None:
         telling = [one for one in found if one.kind in ("secrets", "spreadsheet")]
@@ -107,8 +107,7 @@ def hostile_rows(most: int | None) -> list[dict[str, Any]]:
             f"Quixotic jazzy {topic} vex my bold zephyr of {place}; sphinx waltz, fjord glyphs"
             f" hum, and the dwarf kvetch about {topic} whom buff nymphs jinx."
         )
-        is_hard = number % 3 == 0 or sample.kind == "secrets"
-        written.append(row(sample, number, hard if is_hard else None))
+        written.append(row(sample, number, hard))
     for plain in rows():
         turns = [("user", plain["instruction"]), ("assistant", plain["output"])]
         written.append({"messages": [{"role": r, "content": text} for r, text in turns]})
@@ -186,7 +185,8 @@ def test_the_run_meets_hostile_samples_and_finishes(
         "hostile samples",
         read=ran.samples,
         proposals_of_obeyed_orders=len(obeyed),
-        accepted_unproven=0,
+        accepted=first["accepted"],
+        accepted_unproven=sum(not one["proof"]["passed"] for _, one in ran.accepted()),
     )
 
 
@@ -259,9 +259,11 @@ def test_no_key_reaches_a_file_a_span_or_the_terminal(ran: Ran) -> None:
         if key.encode() in content
     ]
     assert not found
-    # What was given away was there, and was taken out.
-    assert any(b"MY_TEACHER=[redacted]" in content for _, content in searched)
-    assert len(ran.spans) > 10_000 and b"[redacted]" in ran.spans
+    # What was given away was there, and was taken out. Which rows are flagged is the model's doing.
+    everything = b"".join([*(content for _, content in searched), ran.spans])
+    given, taken = (everything.count(mark) for mark in (b"MY_TEACHER=", b"MY_TEACHER=[redacted]"))
+    assert given == taken and (taken or ran.samples > SOME + len(rows()))
+    assert len(ran.spans) > 10_000
 
 
 def test_no_instruction_of_middo_reaches_the_data(ran: Ran) -> None:
@@ -290,8 +292,8 @@ def test_the_diagnostician_sees_no_text_of_a_sample(ran: Ran) -> None:
     database.close()
     assert plans
     for messages, value in plans:
-        assert json.loads(value)["rationale"] == "0 orders seen"
-        assert "Tell me about" not in messages
+        assert json.loads(str(value))["rationale"] == "0 orders seen"
+        assert "Tell me about" not in str(messages)
 
 
 def test_no_file_is_named_by_the_data(ran: Ran) -> None:
@@ -306,15 +308,14 @@ def printed(ran: Ran, capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
     """What was printed by the run and by every command that reads it, as it came."""
     captured = []
     flagged = sorted({one["parent_id"] for one in ran.proposals()})
-    wanted: list[list[object]] = [
-        ["status", ran.folder],
-        ["trace", ran.folder],
-        ["trace", ran.folder, "--failed"],
-        ["review", ran.folder],
-        *[["explain", ran.folder, name] for name in flagged],
-        *[["trace", ran.folder, "--sample", name] for name in flagged[:8]],
-        ["explain", ran.folder, "\x1b[31mnobody"],
-        ["explain", ran.folder, "../../etc/passwd"],
+    wanted: list[tuple[object, ...]] = [
+        ("status", ran.folder),
+        ("trace", ran.folder),
+        ("trace", ran.folder, "--failed"),
+        ("review", ran.folder),
+        *(("explain", ran.folder, name) for name in flagged),
+        *(("trace", ran.folder, "--sample", name) for name in flagged[:8]),
+        *(("explain", ran.folder, name) for name in ("\x1b[31mnobody", "../../etc/passwd")),
     ]
     for arguments in wanted:
         carry_out([str(word) for word in arguments], parse)

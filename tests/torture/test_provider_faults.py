@@ -12,10 +12,12 @@ import os
 import random
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -35,6 +37,7 @@ from tests.torture.provider import Asked, Illness, Provider, Script, lasting_mix
 from tests.torture.tally import RecordProperty, tell
 
 pytestmark = pytest.mark.xdist_group("an ill provider")
+TORTURE = pytest.mark.torture
 CONCURRENCY = 4
 FATES = ("accepted", "rejected", "failed", "deferred")
 
@@ -229,6 +232,47 @@ def test_an_illness_that_stays_stops_the_run_and_resume_ends_it_as_if_nothing_ha
     assert ward.repeated() == 0
     assert ward.provider.served == ward.served
     tell(record_property, "provider faults", runs=1, met=faults, resumed=1, repeated=0)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=TORTURE)])
+@pytest.mark.parametrize("answered", [9, pytest.param(0, marks=TORTURE)])
+def test_a_signal_ends_a_wait_of_ten_minutes_at_once(
+    ward: Ward,
+    folder: Path,
+    number: signal.Signals,
+    answered: int,
+    record_property: RecordProperty,
+) -> None:
+    sent: list[float] = []
+
+    def send() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), number)
+
+    def script(asked: Asked) -> Illness:
+        if asked.number == answered:
+            Timer(0.5, send).start()
+        return "fine" if asked.number < answered else "429 for ten minutes"
+
+    ward.provider.begin(script)
+    with pytest.raises(Interrupted, match=r"stopped after \d+ refined samples") as end:
+        resume(folder)
+    assert time.monotonic() - sent[0] < 5.0
+    assert end.value.exit_code == 130
+    assert read_run(folder)["status"] == "interrupted"
+    assert all(unit.status == "answered" for unit in units(folder))
+    assert len(units(folder)) == max(ward.provider.served.total() - 1, 0)  # one asks for the form
+    met = ward.provider.ill.total() - ward.provider.ill["fine"]
+    assert 0 < met <= CONCURRENCY
+
+    ward.provider.turn(well)
+    to_next_round(folder)
+
+    assert sha256(folder) == ward.sha256
+    assert ward.repeated() == 0
+    assert ward.provider.served == ward.served
+    tell(record_property, "provider faults", runs=1, met=met, resumed=1, repeated=0)
 
 
 @pytest.mark.parametrize("illness", ["wrong schema", "empty", "half"])

@@ -136,15 +136,14 @@ def after(count: int, illness: Illness) -> Script:
     return lambda asked: "fine" if asked.number < count else illness
 
 
-SAMPLE = {"429 for a moment", "429 until no such day", "reset", "HTML", "empty", "no answer", "401"}
+SAMPLE = {"429 for a moment", "401"}
 """What the default run looks at."""
 
 
 def cases(rows: list[Any]) -> list[Any]:
     """Return parameters by the name of their illness, those beyond the sample as torture."""
     return [
-        pytest.param(*row, id=row[0], marks=() if row[0] in SAMPLE else pytest.mark.torture)
-        for row in rows
+        pytest.param(*row, id=row[0], marks=() if row[0] in SAMPLE else TORTURE) for row in rows
     ]
 
 
@@ -199,7 +198,7 @@ STOPS = [
 @pytest.mark.parametrize(("illness", "words"), cases(STOPS))
 @pytest.mark.parametrize(
     "answered",
-    [9, pytest.param(0, marks=pytest.mark.torture), pytest.param(23, marks=pytest.mark.torture)],
+    [9, pytest.param(0, marks=TORTURE), pytest.param(23, marks=TORTURE)],
 )
 def test_an_illness_that_stays_stops_the_run_and_resume_ends_it_as_if_nothing_had_been(
     ward: Ward,
@@ -275,7 +274,10 @@ def test_a_signal_ends_a_wait_of_ten_minutes_at_once(
     tell(record_property, "provider faults", runs=1, met=met, resumed=1, repeated=0)
 
 
-@pytest.mark.parametrize("illness", ["wrong schema", "empty", "half"])
+@pytest.mark.parametrize(
+    "illness",
+    ["wrong schema", pytest.param("empty", marks=TORTURE), pytest.param("half", marks=TORTURE)],
+)
 def test_answers_that_stay_of_no_use_stop_the_run_and_are_not_paid_for_again(
     ward: Ward,
     folder: Path,
@@ -305,6 +307,7 @@ def test_answers_that_stay_of_no_use_stop_the_run_and_are_not_paid_for_again(
     tell(record_property, "provider faults", runs=1, met=met, resumed=1, repeated=0)
 
 
+@TORTURE
 @pytest.mark.parametrize("illness", ["10 MB", "10 MB of openings"])
 def test_an_answer_of_ten_megabytes_loses_its_sample_alone(
     ward: Ward, folder: Path, illness: str, record_property: RecordProperty
@@ -340,6 +343,7 @@ def mixed_and_lasting(ward: Ward, folder: Path, seed: int, record_property: Reco
     tell(record_property, "provider faults", runs=1, met=met, samples_failed=len(lost))
 
 
+@TORTURE
 def test_thirty_percent_of_passing_faults_leave_the_data_of_a_healthy_provider(
     ward: Ward, folder: Path, torture_seed: int, record_property: RecordProperty
 ) -> None:
@@ -363,7 +367,7 @@ def go_on(folder: Path) -> None:
     resume(folder)
 
 
-@pytest.mark.torture
+@TORTURE
 @pytest.mark.timeout(600)
 def test_kills_in_the_middle_of_a_storm_repeat_no_more_than_what_was_under_way(
     ward: Ward, folder: Path, torture_seed: int, record_property: RecordProperty
@@ -396,7 +400,7 @@ def test_kills_in_the_middle_of_a_storm_repeat_no_more_than_what_was_under_way(
     tell(record_property, "kills in a provider's storm", **told)
 
 
-@pytest.mark.torture
+@TORTURE
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("nth", range(1, 7))
 def test_many_mixtures_of_faults(

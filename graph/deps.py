@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..agents.measuring import Measuring
 from ..core.config import RunConfig
+from ..core.errors import Interrupted
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
 from ..core.trace import Trace
@@ -124,7 +125,7 @@ class Deps:
     @cached_property
     def teachers(self) -> Teachers:
         """The agents' models."""
-        return Teachers(self.config, self.facts, self.trainee, self.database.check)
+        return Teachers(self.config, self.facts, self.trainee, self.database.check, self.heed)
 
     @cached_property
     def source(self) -> ModelSource:
@@ -146,6 +147,11 @@ class Deps:
         """The precision of all passes, chosen once per run: precisions are never mixed."""
         chosen = pick_dtype(self.config.model.dtype, self.device)
         return cast(Dtype, self.facts.put_once("dtype", chosen))
+
+    def heed(self) -> None:
+        """Raise `Interrupted` once somebody asked the run to stop."""
+        if self.should_stop():
+            raise Interrupted("stopped before the next call to a model")
 
     def seconds_used(self) -> float:
         """Wall-clock seconds of this run, earlier sessions included."""

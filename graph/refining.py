@@ -96,7 +96,8 @@ class _Work:
     async def all(self, todo: list[Task], plan: Plan) -> None:
         """Refine the samples, `refinement.concurrency` at a time.
 
-        The first error that ends the run stops new samples; those under way are finished.
+        The first error that ends the run stops new samples; those under way are finished, where it
+        is not a wish to stop: then their calls under way are, and a resumed run goes on from there.
         """
         wanted = {task.sample_id for task in todo}
         near = {name: list(self._signals[name]["neighbours"]) for name in wanted}
@@ -111,11 +112,9 @@ class _Work:
             for task in waiting:
                 if errors:
                     return
-                if self._deps.should_stop():
-                    errors.append(Interrupted(f"stopped after {finished} refined samples"))
-                    return
                 neighbours = tuple(samples[name].prompt for name in near[task.sample_id])
                 try:
+                    self._deps.heed()
                     outcome = await self._one(task, samples[task.sample_id], neighbours)
                 except Exception as error:
                     errors.append(error)
@@ -141,6 +140,8 @@ class _Work:
         slots = min(self._deps.config.refinement.concurrency, len(todo))
         with _set_aside():
             await asyncio.gather(*(work() for _ in range(slots)))
+        if errors and isinstance(errors[0], Interrupted):
+            raise Interrupted(f"stopped after {finished} refined samples") from errors[0]
         if errors:
             raise errors[0]
 

@@ -69,6 +69,7 @@ class Teachers:
         facts: Facts,
         trainee: Callable[[int], Trainee],
         may_call: Callable[[], None],
+        heed: Callable[[], None],
     ) -> None:
         """Remember what to open; nothing is loaded here.
 
@@ -77,11 +78,13 @@ class Teachers:
             facts: keep what was learned of a model's way to structured output.
             trainee: returns the model that a round trained.
             may_call: raises where nothing may be asked any more.
+            heed: raises where the run is to stop.
         """
         self._config = config
         self._facts = facts
         self._trainee = trainee
         self._may_call = may_call
+        self._heed = heed
         self._sources: dict[str, Source] = {}
         self._models: dict[str, BaseChatModel] = {}
         self._recordings: dict[str, Recording] = {}
@@ -131,6 +134,7 @@ class Teachers:
             slots=self._config.refinement.concurrency,
             timeout=_timeout(teacher),
             may_call=self._may_call,
+            heed=self._heed,
         )
         return Live(teacher, line, RunMemory(self._facts, self.identity(teacher, round)))
 

@@ -72,6 +72,7 @@ async def rung_of(line: Line, memory: Memory) -> tuple[str, list[AIMessage]]:
 
     Raises:
         ProviderError: the provider is down, or answers the known question in no form.
+        Interrupted: the run is to stop.
     """
     declared = getattr(line.model, "structured_rung", None)
     if declared in RUNGS:
@@ -80,6 +81,7 @@ async def rung_of(line: Line, memory: Memory) -> tuple[str, list[AIMessage]]:
         known = memory.get(KEY)
         if known in RUNGS:
             return str(known), []
+        line.heed()
         return await _climb(line, memory)
 
 

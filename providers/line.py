@@ -5,6 +5,9 @@ waited out by all calls of the line. When a call has used up its tries, the ques
 provider is down or this one request is poison: an answer to another call in the meantime, or to a
 tiny probe question, says that only this one is lost. Otherwise the line opens like a fuse: calls
 fail at once, so that a fallback can take over, and after a cool-down one call may try again.
+
+A run that is to stop waits for nothing any more: what was sent is let finish, and a call that would
+have to wait, for a slot, a rate limit or its next try, ends unsent.
 """
 
 import asyncio
@@ -65,6 +68,7 @@ class Line:
         model: the chat model.
         name: what messages call it, such as `openai:gpt-5-mini`.
         learned: what was found out about the model, for as long as the line lives.
+        heed: raises where the run is to stop; to be asked before a question is begun.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Line:
         slots: int = 8,
         timeout: float | None = None,
         may_call: Callable[[], None] = _pass,
+        heed: Callable[[], None] = _pass,
         pause: Pause = asyncio.sleep,
         clock: Clock = time.monotonic,
         rng: Callable[[], float] = random.random,
@@ -82,17 +87,19 @@ class Line:
         """Bind a model to its limits; nothing is sent.
 
         `slots` calls are in flight at most; `timeout` is seconds per try. `may_call` raises a
-        `MiddoError` where no call may be sent any more; it is asked before every try. `pause`,
-        `clock` and `rng` (a number in [0, 1), for jitter) are there for tests.
+        `MiddoError` where no call may be sent any more; it is asked before every try. `heed` raises
+        `Interrupted` where the run is to stop; it is asked all through every wait. `pause`, `clock`
+        and `rng` (a number in [0, 1), for jitter) are there for tests.
         """
         self.model = model
         self.name = name
         self.learned: dict[str, str] = {}
         self._timeout = timeout
+        self.heed = heed
         self._may_call = may_call
         self._clock = clock
         self._rng = rng
-        self._pace = Pace(slots, pause=pause, clock=clock)
+        self._pace = Pace(slots, pause=pause, clock=clock, heed=heed)
         self._answers = 0
         self._fault: str | None = None
         self._opened = 0.0
@@ -122,6 +129,7 @@ class Line:
             Refused: the provider does not take the request in this form.
             AnswerFailed: this one answer is lost; `Lost` where its tries were used up.
             ProviderError: the provider is down or refuses whatever is sent; the line is open.
+            Interrupted: the run is to stop, and the call would have had to wait.
         """
         if self._fault is None:
             return await self._persist(call, self._check)
@@ -218,6 +226,7 @@ class Line:
         """Find out whether this request is poison or the provider is down, and raise so."""
         if self._answers > before:
             raise Lost(f"{why}, while others are answered") from failure
+        self.heed()
         mine, reply = await self._probe(f"{self.name} is down: {why}; {_ADVICE}")
         if reply is not None:
             raise Lost(f"{why}, while a probe is answered", reply if mine else None) from failure

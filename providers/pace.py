@@ -4,11 +4,16 @@ The limit follows what the provider says: a rate limit halves it and holds every
 was asked; each full window of answers raises it by one again, up to the configured slots. A burst
 of refusals that were all sent under one limit halves it once. Waiting is done with plain futures,
 so that nothing stays bound to an event loop that has ended; one loop at a time may use a pace.
+Who waits has nothing in flight, so every wait ends soon after the wish that the run may stop.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
+
+HEEDING = 0.2
+"""Seconds between two looks, in a wait, at whether the run is to stop."""
 
 Pause = Callable[[float], Awaitable[None]]
 Clock = Callable[[], float]
@@ -17,13 +22,17 @@ Clock = Callable[[], float]
 class Pace:
     """Slots for calls, fewer after a rate limit, and a time before which none is sent."""
 
-    def __init__(self, slots: int, *, pause: Pause, clock: Clock) -> None:
-        """Start with all `slots` (1 or more) free; `pause` sleeps, `clock` reads seconds."""
+    def __init__(self, slots: int, *, pause: Pause, clock: Clock, heed: Callable[[], None]) -> None:
+        """Start with all `slots` (1 or more) free.
+
+        `pause` sleeps, `clock` reads seconds; `heed` raises to end a wait, and is asked all along.
+        """
         if slots < 1:
             raise ValueError(f"slots={slots}: a model needs at least one")
         self._slots = slots
         self._pause = pause
         self._clock = clock
+        self._heed = heed
         self._limit = slots
         self._busy = 0
         self._window = 0  # counts the halvings; a call knows under which it was sent
@@ -96,7 +105,7 @@ class Pace:
         bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._bells.add(bell)
         try:
-            await asyncio.wait({timer, bell}, return_when=asyncio.FIRST_COMPLETED)
+            await self._first({timer, bell})
             if timer.done():
                 timer.result()
         finally:
@@ -124,13 +133,23 @@ class Pace:
         else:
             self._queue.append(waiter)
         try:
-            return await waiter
-        except asyncio.CancelledError:
+            await self._first({waiter})
+            return waiter.result()
+        except BaseException:
             if waiter in self._queue:
                 self._queue.remove(waiter)
             elif waiter.done() and not waiter.cancelled() and waiter.result():
                 self.leave()  # the slot was handed over in the moment of the cancellation
             raise
+
+    async def _first(self, futures: set[asyncio.Future[Any]]) -> None:
+        """Wait until one of the futures is done; raise what `heed` raises meanwhile."""
+        done: set[asyncio.Future[Any]] = set()
+        while not done:
+            self._heed()
+            done, _ = await asyncio.wait(
+                futures, timeout=HEEDING, return_when=asyncio.FIRST_COMPLETED
+            )
 
     def _grant(self) -> None:
         """Hand free slots to those who wait, so that no newcomer takes them first."""

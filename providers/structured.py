@@ -71,11 +71,15 @@ async def ask(
     """Return the model's answer as the schema's type.
 
     `memory` keeps what is learned about the line's model, empty at first; by default the line's.
+    Once an answer has come, its repair is asked for even where the run is to stop, unless that call
+    would have to wait: what was paid for is kept only as a whole.
 
     Raises:
         NoAnswer: no answer fitted, repair included, or the provider refused this one prompt.
         ProviderError: the provider is down or refuses whatever is sent.
+        Interrupted: the run is to stop.
     """
+    line.heed()
     memory = line.learned if memory is None else memory
     started = time.monotonic()
     replies: list[AIMessage] = []

@@ -67,9 +67,8 @@ def chats(database: Database, *, hours: float = 0.0, **sections: Any) -> Chats:
 def chats_of(config: RunConfig, database: Database, hours: float = 0.0) -> Chats:
     ledger = Ledger(database)
     caps = Spending(config.budget, ledger, Prices(), seconds_used=lambda: hours * 3600)
-    return Chats(
-        config, ledger, caps, Teachers(config, Facts(database), _no_trainee, database.check)
-    )
+    teachers = Teachers(config, Facts(database), _no_trainee, database.check, lambda: None)
+    return Chats(config, ledger, caps, teachers)
 
 
 def _no_trainee(round: int) -> Trainee:

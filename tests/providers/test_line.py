@@ -1,7 +1,7 @@
 """A line's limits, retries and breaker, with a clock that only pauses move."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -9,8 +9,8 @@ from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.messages import AIMessage
 
 from middo.core.chat import AnswerFailed
-from middo.core.errors import ProviderError, StorageError
-from middo.providers.line import COOL_DOWN, Line, Lost, Refused
+from middo.core.errors import Interrupted, ProviderError, StorageError
+from middo.providers.line import COOL_DOWN, TRIES, Line, Lost, Refused
 from middo.providers.scripted import ScriptedChat
 
 
@@ -416,3 +416,79 @@ async def test_a_call_that_waits_to_be_sent_again_is_not_sent_once_none_may_be()
         await busy.send(refuse)
     assert sent == [1]
     assert busy.fault is None  # it is not the provider that is down
+
+
+class Wish:
+    """What a signal leaves behind; `heed` is what a run hands to its lines."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def heed(self) -> None:
+        if self.made:
+            raise Interrupted("stopped")
+
+
+async def soon(waiting: Iterable[asyncio.Task[Any]], wish: Wish) -> list[BaseException | Any]:
+    """Wish to stop once the tasks wait; return what became of them within a second."""
+    tasks = list(waiting)
+    await asyncio.sleep(0.02)
+    assert not any(task.done() for task in tasks)
+    wish.made = True
+    async with asyncio.timeout(1):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("illness", [HTTPError(429, retry_after="590"), HTTPError(503)])
+async def test_a_wish_to_stop_ends_the_wait_for_another_try_and_for_a_rate_limit(
+    illness: HTTPError,
+) -> None:
+    wish, asked = Wish(), list[int]()
+    one = Line(ScriptedChat(replies=["ok"]), name="m", slots=2, heed=wish.heed, rng=lambda: 0.9)
+
+    async def refuse() -> None:
+        asked.append(1)
+        await asyncio.sleep(0)
+        raise illness
+
+    ended = await soon((asyncio.create_task(one.send(refuse)) for _ in range(2)), wish)
+    assert [type(error) for error in ended] == [Interrupted] * 2
+    assert len(asked) == 2
+    assert (one.busy, one.fault, probes(one)) == (0, None, 0)
+    wish.made = False
+    one = Line(ScriptedChat(replies=["ok"]), name="m", heed=wish.heed)
+    assert await one.send(script("done")) == "done"
+
+
+async def test_a_wish_to_stop_ends_the_wait_for_a_slot_and_lets_what_was_sent_finish() -> None:
+    wish, gate = Wish(), asyncio.Event()
+    one = Line(ScriptedChat(replies=["ok"]), name="m", slots=1, heed=wish.heed)
+
+    async def block() -> str:
+        await gate.wait()
+        return "done"
+
+    sent = asyncio.create_task(one.send(block))
+    await asyncio.sleep(0)
+    ended = await soon((asyncio.create_task(one.send(script("never"))) for _ in range(3)), wish)
+    assert [type(error) for error in ended] == [Interrupted] * 3
+    assert one.busy == 1
+    gate.set()
+    assert await sent == "done"
+    assert one.busy == 0
+
+
+async def test_a_call_that_used_up_its_tries_asks_no_probe_once_the_run_is_to_stop() -> None:
+    wish, clock, tries = Wish(), Time(), list[int]()
+    model = ScriptedChat(replies=["ok"])
+    one = Line(model, name="m", heed=wish.heed, pause=clock.pause, clock=clock)
+
+    async def refuse() -> None:
+        tries.append(1)
+        wish.made = len(tries) == TRIES
+        await asyncio.sleep(0)
+        raise HTTPError(503)
+
+    with pytest.raises(Interrupted):
+        await one.send(refuse)
+    assert (len(tries), probes(one), one.fault) == (TRIES, 0, None)

@@ -1,4 +1,5 @@
-from typing import Any, Literal
+import asyncio
+from typing import Any, ClassVar, Literal
 
 import pytest
 from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError
@@ -8,7 +9,7 @@ from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, Field
 
 from middo.core.chat import AnswerFailed, Prompt, Usage
-from middo.core.errors import ProviderError
+from middo.core.errors import Interrupted, ProviderError
 from middo.providers.line import Line
 from middo.providers.scripted import ScriptedChat
 from middo.providers.structured import NoAnswer, ask
@@ -180,3 +181,44 @@ async def test_unknown_usage_stays_unknown() -> None:
 
     reply = await ask(line(Silent(replies=["?", RED])), PROMPT, Colour)
     assert reply.usage == Usage(None, None)
+
+
+async def test_a_repair_is_asked_for_though_the_run_is_to_stop_and_no_new_question_is() -> None:
+    stopping: list[int] = []
+
+    def heed() -> None:
+        if stopping:
+            raise Interrupted("stopped")
+
+    def answer(messages: Any, schema: Any) -> Any:
+        stopping.append(1)
+        return "?" if len(stopping) == 1 else RED
+
+    model = ScriptedChat(answer=answer)
+    one = Line(model, name="a line", heed=heed)
+    assert (await ask(one, PROMPT, Colour)).repaired
+    with pytest.raises(Interrupted):
+        await ask(one, PROMPT, Colour)
+    assert len(model.calls) == 2
+
+
+async def test_who_waits_to_learn_how_to_ask_does_not_ask_once_the_run_is_to_stop() -> None:
+    stopping: list[int] = []
+
+    def heed() -> None:
+        if stopping:
+            raise Interrupted("stopped")
+
+    class Undeclared(ScriptedChat):
+        structured_rung: ClassVar[str | None] = None
+
+    def answer(messages: Any, schema: Any) -> Any:
+        stopping.append(1)
+        return HTTPError(503)
+
+    model = Undeclared(answer=answer)
+    one = Line(model, name="a line", heed=heed)
+    asked = [ask(one, PROMPT, Colour) for _ in range(4)]
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in ended] == [Interrupted] * 4
+    assert len(model.calls) == 1

@@ -207,6 +207,7 @@ class Handler(BaseHTTPRequestHandler):
 REFUSALS: dict[Illness, tuple[int, str, dict[str, str]]] = {
     "429": (429, "slow down", {}),
     "429 for a moment": (429, "slow down", {"retry-after-ms": "15"}),
+    "429 for ten minutes": (429, "slow down", {"retry-after": "590"}),
     "429 for a day": (429, "slow down", {"retry-after": "86400"}),
     "429 until no such day": (
         429,

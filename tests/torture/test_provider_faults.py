@@ -12,10 +12,12 @@ import os
 import random
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -35,6 +37,7 @@ from tests.torture.provider import Asked, Illness, Provider, Script, lasting_mix
 from tests.torture.tally import RecordProperty, tell
 
 pytestmark = pytest.mark.xdist_group("an ill provider")
+TORTURE = pytest.mark.torture
 CONCURRENCY = 4
 FATES = ("accepted", "rejected", "failed", "deferred")
 
@@ -133,15 +136,14 @@ def after(count: int, illness: Illness) -> Script:
     return lambda asked: "fine" if asked.number < count else illness
 
 
-SAMPLE = {"429 for a moment", "429 until no such day", "reset", "HTML", "empty", "no answer", "401"}
+SAMPLE = {"429 for a moment", "401"}
 """What the default run looks at."""
 
 
 def cases(rows: list[Any]) -> list[Any]:
     """Return parameters by the name of their illness, those beyond the sample as torture."""
     return [
-        pytest.param(*row, id=row[0], marks=() if row[0] in SAMPLE else pytest.mark.torture)
-        for row in rows
+        pytest.param(*row, id=row[0], marks=() if row[0] in SAMPLE else TORTURE) for row in rows
     ]
 
 
@@ -196,7 +198,7 @@ STOPS = [
 @pytest.mark.parametrize(("illness", "words"), cases(STOPS))
 @pytest.mark.parametrize(
     "answered",
-    [9, pytest.param(0, marks=pytest.mark.torture), pytest.param(23, marks=pytest.mark.torture)],
+    [9, pytest.param(0, marks=TORTURE), pytest.param(23, marks=TORTURE)],
 )
 def test_an_illness_that_stays_stops_the_run_and_resume_ends_it_as_if_nothing_had_been(
     ward: Ward,
@@ -231,7 +233,51 @@ def test_an_illness_that_stays_stops_the_run_and_resume_ends_it_as_if_nothing_ha
     tell(record_property, "provider faults", runs=1, met=faults, resumed=1, repeated=0)
 
 
-@pytest.mark.parametrize("illness", ["wrong schema", "empty", "half"])
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=TORTURE)])
+@pytest.mark.parametrize("answered", [9, pytest.param(0, marks=TORTURE)])
+def test_a_signal_ends_a_wait_of_ten_minutes_at_once(
+    ward: Ward,
+    folder: Path,
+    number: signal.Signals,
+    answered: int,
+    record_property: RecordProperty,
+) -> None:
+    sent: list[float] = []
+
+    def send() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), number)
+
+    def script(asked: Asked) -> Illness:
+        if asked.number == answered:
+            Timer(0.5, send).start()
+        return "fine" if asked.number < answered else "429 for ten minutes"
+
+    ward.provider.begin(script)
+    with pytest.raises(Interrupted, match=r"stopped after \d+ refined samples") as end:
+        resume(folder)
+    assert time.monotonic() - sent[0] < 5.0
+    assert end.value.exit_code == 130
+    assert read_run(folder)["status"] == "interrupted"
+    assert all(unit.status == "answered" for unit in units(folder))
+    assert len(units(folder)) == max(ward.provider.served.total() - 1, 0)  # one asks for the form
+    met = ward.provider.ill.total() - ward.provider.ill["fine"]
+    assert 0 < met <= CONCURRENCY
+
+    ward.provider.turn(well)
+    to_next_round(folder)
+
+    assert sha256(folder) == ward.sha256
+    assert ward.repeated() == 0
+    assert ward.provider.served == ward.served
+    tell(record_property, "provider faults", runs=1, met=met, resumed=1, repeated=0)
+
+
+@pytest.mark.parametrize(
+    "illness",
+    ["wrong schema", pytest.param("empty", marks=TORTURE), pytest.param("half", marks=TORTURE)],
+)
 def test_answers_that_stay_of_no_use_stop_the_run_and_are_not_paid_for_again(
     ward: Ward,
     folder: Path,
@@ -261,6 +307,7 @@ def test_answers_that_stay_of_no_use_stop_the_run_and_are_not_paid_for_again(
     tell(record_property, "provider faults", runs=1, met=met, resumed=1, repeated=0)
 
 
+@TORTURE
 @pytest.mark.parametrize("illness", ["10 MB", "10 MB of openings"])
 def test_an_answer_of_ten_megabytes_loses_its_sample_alone(
     ward: Ward, folder: Path, illness: str, record_property: RecordProperty
@@ -296,6 +343,7 @@ def mixed_and_lasting(ward: Ward, folder: Path, seed: int, record_property: Reco
     tell(record_property, "provider faults", runs=1, met=met, samples_failed=len(lost))
 
 
+@TORTURE
 def test_thirty_percent_of_passing_faults_leave_the_data_of_a_healthy_provider(
     ward: Ward, folder: Path, torture_seed: int, record_property: RecordProperty
 ) -> None:
@@ -319,7 +367,7 @@ def go_on(folder: Path) -> None:
     resume(folder)
 
 
-@pytest.mark.torture
+@TORTURE
 @pytest.mark.timeout(600)
 def test_kills_in_the_middle_of_a_storm_repeat_no_more_than_what_was_under_way(
     ward: Ward, folder: Path, torture_seed: int, record_property: RecordProperty
@@ -352,7 +400,7 @@ def test_kills_in_the_middle_of_a_storm_repeat_no_more_than_what_was_under_way(
     tell(record_property, "kills in a provider's storm", **told)
 
 
-@pytest.mark.torture
+@TORTURE
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("nth", range(1, 7))
 def test_many_mixtures_of_faults(

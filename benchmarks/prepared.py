@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.teacher import FRAME, UNPROVEN
+from middo.agents.diagnostician import AxisReport
 from middo.agents.reference import Reference
 from middo.core.config import RunConfig
 from middo.core.ids import short_hash
@@ -181,6 +182,12 @@ def _diagnosis(flagged: dict[str, Axis]) -> dict[str, Any]:
     terms = Terms(0.1, 0.5, calibration.margin, quality_threshold=0.4, quality_median=0.8)
     flags = [Flag(name, axis, 1.0, 0.5, "made up") for name, axis in flagged.items()]
     return {
+        "round": 0,
+        "source_round": 0,
+        "axes": {str(axis): _axis(axis, flagged).as_dict() for axis in AXES},
+        "cautions": [],
+        "clusters": None,
+        "drift": None,
         "thresholds": Reference(complexity, Choice(2.0, 0.1, ()), None, None, 2.0).as_dict(),
         "shift": 0.0,
         "calibration": calibration.as_dict(),
@@ -188,6 +195,12 @@ def _diagnosis(flagged: dict[str, Axis]) -> dict[str, Any]:
         "proof": {"terms": terms.as_dict(), "loss_ceiling": 4.0, "holdout_rows": 64},
         "plan": plan_refinement(flags, None).as_dict(),
     }
+
+
+def _axis(axis: Axis, flagged: dict[str, Axis]) -> AxisReport:
+    """Return what pages tell of an axis: no threshold chose these rows."""
+    count = sum(found is axis for found in flagged.values())
+    return AxisReport(False, "its flags are made up", None, None, count, 0)
 
 
 def _noise(text: str) -> NDArray[np.float32]:

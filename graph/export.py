@@ -27,10 +27,7 @@ def export_run(run: Path, format: str, to: Path, *, merge: bool = False) -> dict
     document = read_run(run)
     best = document.get("best_round")
     if best is None:
-        raise UsageError(
-            f"{run}: the run is {document.get('status')} and has no best round yet;"
-            f" go on with `middo resume {run}`"
-        )
+        raise UsageError(f"{run}: {_not_yet(run, document['status'])}")
     written: dict[str, Any] = {
         "run": document["run"],
         "round": best,
@@ -41,6 +38,16 @@ def export_run(run: Path, format: str, to: Path, *, merge: bool = False) -> dict
     if merge:
         written["model"] = str(_merge(run, best, to.parent / MERGED))
     return written
+
+
+def _not_yet(run: Path, status: str) -> str:
+    """Say why there is no best round, and what brings one about."""
+    if status == "running":
+        return (
+            "the run is going on, and its best round is known when it ends; follow it with"
+            f" `middo status {run} --watch`"
+        )
+    return f"the run is {status} and has no best round yet; go on with `middo resume {run}`"
 
 
 def _merge(run: Path, best: int, to: Path) -> Path:

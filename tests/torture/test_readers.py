@@ -5,29 +5,44 @@ sample to the last, so that no log can be taken up into its file; others read al
 """
 
 import asyncio
+import json
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.loop import balanced, refine_and_merge
 from benchmarks.prepared import prepare
+from benchmarks.viewer import served
 from middo.core.config import RunConfig
 from middo.core.progress import Event, Note, Progress
+from middo.formats.configuration import dump_config
+from middo.graph.document import write_document
+from middo.graph.indexing import index_diagnosis, index_version
+from middo.inspection.record import open_record
+from middo.inspection.samples import Query
+from middo.inspection.table import page
 from middo.stores import database
 from middo.stores.lock import run_lock
-from middo.stores.runs import write_run
+from middo.stores.runs import read_json, write_run, write_text
 from middo.stores.trace_reader import known_in
 from tests.torture.tally import RecordProperty, tell
 
+WORD = "the"
 HOLDER = """
 import pathlib, sqlite3, sys
 folder, held = pathlib.Path(sys.argv[1]), {}
-for name, table in (("ledger.db", "units"), ("traces.db", "calls")):
+tables = {"ledger.db": "units", "traces.db": "calls", "index.db": "rows"}
+for name in sys.argv[2:]:
+    table = tables[name]
     reader = sqlite3.connect(f"{(folder / name).as_uri()}?mode=ro", uri=True, isolation_level=None)
     reader.execute("BEGIN")
     held[table] = reader, reader.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -55,6 +70,20 @@ while True:
     seen, looks = settled, looks + 1
     print(looks, seen, flush=True)
 """
+SEARCHER = """
+import pathlib, sys
+from middo.stores.index import open_index
+index = open_index(pathlib.Path(sys.argv[1]) / "index.db")
+before, looks = set(), 0
+print("holds", flush=True)
+while True:
+    found = index.ids()
+    assert before <= set(found)
+    text = index.text(found[looks % len(found)])
+    assert text.number in index.search(text.prompt) and text.number in index.search(text.id)
+    before, looks = set(found), looks + 1
+    print(looks, len(before), flush=True)
+"""
 
 
 class Clock:
@@ -81,9 +110,9 @@ def _end(processes: "list[subprocess.Popen[str]]") -> None:
         process.kill()
 
 
-def start(script: str, folder: Path) -> "subprocess.Popen[str]":
+def start(*arguments: str) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,6 +134,7 @@ def refined(folder: Path, samples: int, readers: list[str]) -> tuple[float, list
     )
     notes: list[str] = []
     processes: list[subprocess.Popen[str]] = []
+    held = ("ledger.db", "traces.db")
 
     def report(event: Event) -> None:
         if isinstance(event, Note):
@@ -112,7 +142,7 @@ def refined(folder: Path, samples: int, readers: list[str]) -> tuple[float, list
         if isinstance(event, Progress) and event.node == "refine" and event.done == 5:
             for taker in deps.takers:
                 getattr(taker, "flush", lambda: None)()  # so that there are traces to read
-            processes.extend(start(script, folder) for script in readers)
+            processes.extend(start("-c", script, str(folder), *held) for script in readers)
 
     deps = prepare(folder, "demo", samples, config, report)
     write_run(folder, {"run": "run", "status": "running", "rounds": []})
@@ -175,3 +205,161 @@ def test_many_readers_cost_a_run_no_more_than_their_share_of_the_processor(
     tell(
         record_property, "a round beside 5 readers", percent_of_alone=percent, longest_write=longest
     )
+
+
+class Commands:
+    """Commands of `middo` on a run, in processes of their own, while the context lasts.
+
+    `status` again and again, and beside it an export and a report.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._end = threading.Event()
+        self.statuses: list[dict[str, Any]] = []
+        self.ended: dict[str, tuple[int, dict[str, Any], str]] = {}
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        with ThreadPoolExecutor(2) as threads:
+            both = threads.submit(self._look), threads.submit(self._write)
+            try:
+                yield
+            finally:
+                self._end.set()
+            for one in both:
+                one.result()
+
+    def _look(self) -> None:
+        while not self._end.is_set():
+            code, document, err = self._middo("status")
+            assert (code, err) == (0, "")
+            self.statuses.append(document)
+            self._end.wait(0.5)
+
+    def _write(self) -> None:
+        to = self._folder.with_name("out.jsonl")
+        self.ended["export"] = self._middo("export", "--format", "messages", "--to", str(to))
+        self.ended["report"] = self._middo("report", "--to", str(to.with_name("report")))
+
+    def _middo(self, command: str, *options: str) -> tuple[int, dict[str, Any], str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "middo", command, str(self._folder), *options, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def looked_at(folder: Path, samples: int, pause: float) -> tuple[list[str], Commands, list[Any]]:
+    """Refine beside the viewer's readers, commands, a held snapshot of the index and searches.
+
+    Returns what the run noted, the commands, and what the readers of the viewer saw.
+    """
+    teacher = {"model": "import:benchmarks.teacher:teacher", "params": {"seconds": 0.15}}
+    config = RunConfig.model_validate({"data": {"path": "demo"}, "agents": {"rewriter": teacher}})
+    notes: list[str] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    deps = prepare(folder, "demo", samples, config, report)
+    write_text(folder / "config.yaml", dump_config(config))
+    diagnosis = read_json(deps.round_folder(0) / "diagnosis.json")
+    flagged = [flag["id"] for flag in diagnosis["flags"]]
+    axes = Counter(flag["axis"] for flag in diagnosis["flags"])
+    told = {"flagged": {"samples": samples, **axes}, "source_round": 0}
+    index_version(deps, 0)
+    index_diagnosis(deps, 0, 0)
+    deps.facts.put("round.0.diagnosis", told)
+    commands = Commands(folder)
+    with ExitStack() as last:
+        last.enter_context(run_lock(folder))
+        last.callback(deps.close)
+        write_document(deps, "running")
+        url = last.enter_context(served(folder))
+        asked = [url, WORD, str(pause), *flagged[:: samples // 4]]
+        clients = start("-m", "tests.torture.clients", *asked)
+        holder = start("-c", HOLDER, str(folder), "index.db")
+        searcher = start("-c", SEARCHER, str(folder))
+        last.callback(_end, [clients, holder, searcher])
+        with commands.at_work():
+            asyncio.run(refine_and_merge(deps))
+        write_document(deps, "finished")
+        out, problem = clients.communicate("", timeout=120)
+        assert not problem, problem
+        saw = json.loads(out)
+        assert searcher.poll() is None, searcher.communicate()
+        searcher.kill()
+        searches = int(searcher.communicate()[0].splitlines()[-1].split()[0])
+        assert searches >= 2
+        assert holder.communicate("", timeout=60) == ("same\n", "")
+        assert balanced(deps.facts.get("round.0.counts"))
+        assert len(deps.ledger.fates(0)) == samples
+    return notes, commands, saw
+
+
+@pytest.mark.timeout(300)
+def test_viewer_commands_and_searches_are_fresh_during_a_refine_and_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: RecordProperty
+) -> None:
+    _beside_all(tmp_path, monkeypatch, record_property, samples=80, pause=0.5)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+def test_readers_of_the_viewer_without_pause_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: RecordProperty
+) -> None:
+    _beside_all(tmp_path, monkeypatch, record_property, samples=500, pause=0.0)
+
+
+def _beside_all(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: RecordProperty,
+    *,
+    samples: int,
+    pause: float,
+) -> None:
+    clock, folder = Clock(monkeypatch), tmp_path / "run"
+    notes, commands, saw = looked_at(folder, samples, pause)
+    assert notes == []
+    assert clock.count > samples / 2
+    assert clock.longest < database.BUSY_SECONDS / 2
+
+    at_end = {"samples": samples, "search": _settled(folder, WORD)}
+    for reader in saw:
+        for figures in reader["figures"]:
+            assert figures[0] == 0, reader
+            assert figures[-1] > 0, reader
+        if reader["page"] in at_end:
+            assert reader["figures"][0][-1] == at_end[reader["page"]]
+            assert len(reader["figures"][0]) > 3, reader  # it grew while the run was at work
+    assert len(commands.statuses) >= 3
+    for document in commands.statuses:
+        assert document["status"] == "running"
+        assert document["rounds"][0]["flagged"]["samples"] == samples
+    code, document, err = commands.ended["export"]
+    assert code == 2 and "going on" in document["error"] and "resume" not in document["error"]
+    assert not folder.with_name("out.jsonl").exists()
+    code, document, err = commands.ended["report"]
+    assert (code, err) == (0, "")
+    assert document["status"] == "running" and document["samples"] == samples
+    assert (folder.with_name("report") / "index.html").is_file()
+    looks = sum(reader["looks"] for reader in saw)
+    tell(
+        record_property,
+        "viewer beside a refine",
+        looks=looks,
+        statuses=len(commands.statuses),
+        blocked=0,
+    )
+
+
+def _settled(folder: Path, word: str) -> int:
+    with open_record(folder) as record:
+        fates = page(record, Query(round=0, text=word)).facets["fate"]
+    return sum(fate.count for fate in fates if fate.value != "none")

@@ -216,15 +216,15 @@ async def _work(deps: Any) -> bool:
 async def opened_graph(deps: Any) -> AsyncIterator[tuple[Any, Any]]:
     """Open the compiled loop over a run folder's checkpoints, with the thread to invoke it on."""
     from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     from .build import build_graph
+    from .checkpoints import Checkpoints
     from .threads import use_threads
 
     use_threads(deps.config.refinement.concurrency)
     path = deps.folder / CHECKPOINTS
     try:
-        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+        async with Checkpoints.from_conn_string(str(path)) as saver:
             thread: RunnableConfig = {
                 "configurable": {"thread_id": "run"},
                 "recursion_limit": 10_000,

@@ -147,7 +147,8 @@ class Indexes:
 
     def _may_wait(self, contents: Contents) -> bool:
         """Return whether a living run is still about to index what is missing."""
-        return time.time() - contents.written < PATIENCE and is_locked(self._folder)
+        # A clock that was set back since must not make this wait until it has caught up.
+        return abs(time.time() - contents.written) < PATIENCE and is_locked(self._folder)
 
     def _made(self, contents: Contents) -> Index:
         path = cached_index(self._folder, contents)

@@ -121,6 +121,8 @@ def _owner(path: Path) -> str:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         age = time.time() - float(plain["heartbeat"])
-        return f"process {plain['pid']} is working on this run (last heartbeat {age:.0f} s ago)"
+        # Where the clock was set back since, the beat lies ahead of it and says nothing.
+        told = f" (last heartbeat {age:.0f} s ago)" if age >= 0 else ""
+        return f"process {plain['pid']} is working on this run{told}"
     except (ValueError, KeyError, TypeError):
         return "another process is working on this run"

@@ -1,6 +1,7 @@
 """The models of a run: base and tuned, one set of weights in memory at a time."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +96,20 @@ def test_only_base_losses_are_shared_with_other_runs(deps: Deps, adapter: Path) 
             assert tuned.scorer.work.passes == 1  # type: ignore[attr-defined]
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_the_time_used_is_no_matter_of_the_clock(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    settings = config(tmp_path / "rows.jsonl", tiny_folder, budget={"max_hours": 1.0})
+    true = time.time
+    for session in range(3):
+        monkeypatch.setattr(time, "time", lambda at=session: true() + at * hours * 3600)
+        opened = open_run(tmp_path / "run", settings)
+        before = opened.seconds_used()
+        monkeypatch.setattr(time, "time", lambda at=session: true() + (at + 0.5) * hours * 3600)
+        assert 0 <= before <= opened.seconds_used() < 60
+        opened.spending.check_time()
+        opened.keep_seconds()
+        opened.close()

@@ -90,7 +90,8 @@ def test_an_incomplete_index_is_replaced_by_one_of_the_readers(tmp_path: Path, c
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_living_run_gets_time_to_index(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("ago", [3600, -3600])  # -3600: the clock was set back since
+def test_a_living_run_gets_time_to_index(tmp_path: Path, cache: Path, ago: int) -> None:
     folder = Folder(tmp_path / "run")
     folder.dataset(0, SAMPLES)
     with run_lock(folder.path), open_record(folder.path) as record:
@@ -99,7 +100,7 @@ def test_a_living_run_gets_time_to_index(tmp_path: Path, cache: Path) -> None:
         assert record.index.versions().keys() == {0}
         assert not cache.exists()
         manifest = folder.path / "rounds" / "1" / "dataset" / "manifest.json"
-        earlier = time.time() - 3600
+        earlier = time.time() - ago
         for path in (manifest, folder.path / "rounds" / "0" / "dataset" / "manifest.json"):
             os.utime(path, (earlier, earlier))
         assert record.index.versions().keys() == {0, 1}

@@ -122,3 +122,15 @@ def test_a_lock_file_without_a_readable_owner_still_locks(tmp_path: Path) -> Non
         (tmp_path / NAME).write_text("", encoding="utf-8")
         with pytest.raises(RunLocked, match="working on this run"), run_lock(tmp_path):
             pass
+
+
+@pytest.mark.parametrize(("hours", "said"), [(-1, "on this run; wait"), (2, "heartbeat 720")])
+def test_a_clock_that_was_moved_shows_no_heartbeat_of_the_future(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, said: str
+) -> None:
+    with owner(tmp_path):
+        true = time.time
+        monkeypatch.setattr(time, "time", lambda: true() + hours * 3600)
+        with pytest.raises(RunLocked, match=said) as refused, run_lock(tmp_path):
+            pass
+        assert "-" not in str(refused.value).removeprefix(str(tmp_path))

@@ -252,12 +252,21 @@ def open_record(folder: Path) -> Record:
     """Open a run folder for reading; nothing big is read.
 
     Raises:
-        UsageError: it is no run folder.
+        UsageError: it is no run folder, or the run has nothing to read yet.
     """
-    read_run(folder)
+    status = read_run(folder)["status"]
     if not (folder / "ledger.db").is_file():
-        raise UsageError(f"{folder}: no run folder (it has no ledger.db); see `middo list`")
+        raise UsageError(f"{folder}: {_without_ledger(folder, status)}")
     return Record(folder)
+
+
+def _without_ledger(folder: Path, status: str) -> str:
+    """Say why a folder with `run.json` has no ledger; a run loads its libraries before it has."""
+    if status == "running":
+        return "the run has only just begun; try again in a moment"
+    if status == "interrupted":
+        return f"the run ended before it had a ledger; go on with `middo resume {folder}`"
+    return "no run folder (it has no ledger.db); see `middo list`"
 
 
 def _config(path: Path) -> RunConfig:

@@ -13,6 +13,7 @@ from middo.inspection.lives import life
 from middo.inspection.record import open_record
 from middo.inspection.samples import Query
 from middo.inspection.table import page
+from middo.stores.lock import run_lock
 from middo.stores.runs import write_run
 
 from .folder import Folder, numbered
@@ -26,6 +27,14 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
         open_record(tmp_path / "nothing")
     write_run(tmp_path, {"run": "x", "status": "finished"})
     with pytest.raises(UsageError, match=r"no ledger\.db"):
+        open_record(tmp_path)
+
+
+def test_a_run_under_way_that_has_no_ledger_yet_is_to_be_waited_for(tmp_path: Path) -> None:
+    write_run(tmp_path, {"run": "x", "status": "running", "rounds": []})
+    with run_lock(tmp_path), pytest.raises(UsageError, match="only just begun; try again"):
+        open_record(tmp_path)
+    with pytest.raises(UsageError, match=r"ended before .* `middo resume "):
         open_record(tmp_path)
 
 

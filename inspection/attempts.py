@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.records import message_from
+from ..core.records import Message, message_from
 from ..core.trace import Call, Judged
 from ..stores.calls import call_of
 from ..stores.ledger import Outcome
@@ -45,7 +45,7 @@ def attempts_of(
         judged: from the traces; what counts while there is no outcome.
         merged: fate and reason after the merge, which may refuse what passed.
     """
-    rows = {} if outcome is None else {int(row["attempt"]): row for row in outcome.proposals}
+    rows = {} if outcome is None else {number_of(row): row for row in outcome.proposals}
     numbers = {*rows, *(call.attempt for call in calls if call.attempt > 0)}
     if outcome is None:
         numbers |= {one.attempt for one in judged}
@@ -77,13 +77,13 @@ def _settled(row: Mapping[str, Any], calls: tuple[Call, ...]) -> Attempt:
     if row["proof"] is not None:
         gates.append(_gate("proof", row["proof"]))
     return Attempt(
-        number=int(row["attempt"]),
-        proposal_id=row["id"],
-        messages=tuple(message_from(plain) for plain in row["messages"]),
+        number=number_of(row),
+        proposal_id=text_of(row["id"]),
+        messages=messages_of(row),
         adds=bool(row.get("adds")),
         gates=tuple(gates),
-        verdict=row["verdict"],
-        reason=row["reason"],
+        verdict=text_of(row["verdict"]),
+        reason=text_of(row["reason"]),
         calls=calls,
     )
 
@@ -95,14 +95,52 @@ def _under_way(number: int, judged: Sequence[Judged], calls: tuple[Call, ...]) -
 
 
 def _gate(node: Any, verdict: Mapping[str, Any]) -> Gate:
-    return Gate(
-        node, verdict["name"], bool(verdict["passed"]), verdict["numbers"], verdict["reason"]
-    )
+    numbers = verdict["numbers"]
+    if not isinstance(numbers, dict):
+        raise TypeError(f"the numbers of a verdict are a {type(numbers).__name__}")
+    name, reason = text_of(verdict["name"]), text_of(verdict["reason"])
+    return Gate(node, name, bool(verdict["passed"]), numbers, reason)
 
 
 def _critique(critique: Mapping[str, Any], refused: str) -> Gate:
     """Return the critic's word; where it refused, the attempt's reason holds it in short."""
+    for name in ("problems", "dropped"):
+        for said in critique.get(name) or ():
+            text_of(said)
     numbers = {name: critique.get(name) for name in ("verdict", "problems", "dropped")}
     passed = bool(critique["passed"])
     words = "" if passed else refused.removeprefix("critic: ")
-    return Gate("critique", "critic", passed, numbers, words or critique.get("feedback") or "")
+    words = words or text_of(critique.get("feedback") or "")
+    return Gate("critique", "critic", passed, numbers, words)
+
+
+def number_of(row: Mapping[str, Any]) -> int:
+    """Return the number of a proposal's attempt.
+
+    Raises:
+        TypeError, KeyError: the row is not what was written; as `messages_of`.
+    """
+    number = row["attempt"]
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"the number of an attempt is a {type(number).__name__}")
+    return number
+
+
+def messages_of(row: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the proposed conversation."""
+    found = tuple(message_from(plain) for plain in row["messages"])
+    for message in found:
+        text_of(message.role)
+        text_of(message.content)
+    return found
+
+
+def text_of(value: object) -> str:
+    """Return a text of a row as it is.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} stands where a text was written")
+    return value

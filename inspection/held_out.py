@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..signals.pairing import Difference, paired_difference
+from ..stores.database import intact
 from ..stores.facts import Facts
 from ..stores.runs import read_json
 from .record import Record
@@ -99,7 +100,8 @@ def _number(value: float | None) -> float:
 
 def _set_aside(record: Record) -> set[str]:
     names: list[str] = Facts(record.ledger).get("set_aside", [])
-    return set(names)
+    with intact(record.ledger.name):
+        return set(names)
 
 
 def _integers(values: list[int]) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..core.records import Axis, Fate
+from ..stores.database import intact
 from ..stores.reviews import Reviews
 from .attempts import attempts_of, calls_of, verdicts_of
 from .columns import Columns
@@ -59,6 +60,9 @@ def _round(record: Record, line: Line, number: int, gates: Mapping[int, Any]) ->
     calls = calls_of(record, number, name)
     fate, reason = record.fates(number).get(name, (None, ""))
     values = {} if signals is None or place is None else measured_values(signals, place)
+    verdicts = verdicts_of(record, number, name)
+    with intact(record.ledger.name):
+        attempts = attempts_of(outcome, calls, verdicts, merged=(fate, reason))
     return RoundOfLife(
         round=number,
         sample_id=name,
@@ -71,9 +75,7 @@ def _round(record: Record, line: Line, number: int, gates: Mapping[int, Any]) ->
         axis=_axis(outcome.axis if outcome else None, [call.axes for call in calls]),
         fate=_fate(fate),
         reason=reason,
-        attempts=attempts_of(
-            outcome, calls, verdicts_of(record, number, name), merged=(fate, reason)
-        ),
+        attempts=attempts,
         note=_note(line, number, source, gates),
         words=tuple(Reviews(record.ledger).words(number, name)),
     )

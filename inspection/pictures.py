@@ -14,6 +14,7 @@ from .axis import VIEWS, View
 from .calibrated import Kind, kinds, ratings
 from .clusters import ClusterTable, cluster_table
 from .columns import Columns
+from .diagnoses import understood
 from .figures import several
 from .histogram import Bin, histogram
 from .points import Points, drawn_points, with_fates
@@ -100,6 +101,17 @@ def round_picture(record: Record, k: int) -> RoundPicture:
     diagnosis, columns = record.diagnosis(k), record.signals(k)
     if diagnosis is None or columns is None:
         return RoundPicture(k, k, entry, _missing(k, entry, document))
+    with understood(record.round_folder(k) / "diagnosis.json"):
+        return _whole(record, k, entry, diagnosis, columns)
+
+
+def _whole(
+    record: Record,
+    k: int,
+    entry: dict[str, Any],
+    diagnosis: dict[str, Any],
+    columns: Columns,
+) -> RoundPicture:
     axes, drawn, clusters = _measured(record, k, diagnosis, columns)
     points = with_fates(drawn, record.fates(k))
     calibration = diagnosis["calibration"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.config import RunConfig
 from ..core.errors import ConfigError, UsageError
 from ..formats.configuration import load_config
-from ..stores.database import Database, read_database
+from ..stores.database import Database, intact, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.runs import read_run
@@ -131,9 +131,9 @@ class Record:
                 "SELECT sample_id, fate, reason FROM outcomes WHERE round = ?", k
             )
             final: dict[str, list[str]] = facts.get(f"round.{k}.fates", {})
-            return {str(name): (str(fate), str(reason)) for name, fate, reason in found} | {
-                name: (fate, reason) for name, (fate, reason) in final.items()
-            }
+            told = {str(name): (str(fate), str(reason)) for name, fate, reason in found}
+            with intact(self.ledger.name):
+                return told | {name: _fate(*last) for name, last in final.items()}
 
         return self.remembered(("fates", k), rows[0], look)
 
@@ -267,6 +267,12 @@ def _without_ledger(folder: Path, status: str) -> str:
     if status == "interrupted":
         return f"the run ended before it had a ledger; go on with `middo resume {folder}`"
     return "no run folder (it has no ledger.db); see `middo list`"
+
+
+def _fate(fate: str, reason: str) -> tuple[str, str]:
+    if not (isinstance(fate, str) and isinstance(reason, str)):
+        raise TypeError("a fate is no text")
+    return fate, reason
 
 
 def _config(path: Path) -> RunConfig:

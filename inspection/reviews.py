@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.records import Axis, Message, Sample, message_from
-from ..stores.database import Database
+from ..core.records import Axis, Message, Sample
+from ..stores.database import Database, intact
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger, Outcome
 from ..stores.reviews import Reviews, Word
 from ..stores.samples import Version
+from .attempts import messages_of
 from .diagnoses import read_diagnosis
 from .record import Record
 
@@ -79,22 +80,26 @@ def under_review(folder: Path, database: Database) -> list[Waiting]:
     source = Facts(database).get(f"round.{number}.diagnosis")["source_round"]
     version = Version(folder / "rounds" / str(source) / "dataset")
     samples = version.take(outcome.sample_id for outcome in outcomes)
-    return [
-        Waiting(
-            round=number,
-            sample_id=one.sample_id,
-            axis=one.axis,
-            flagged=tuple(reasons.get(one.sample_id, ())),
-            source=samples[one.sample_id].source,
-            old=samples[one.sample_id].messages,
-            new=tuple(message_from(plain) for plain in one.proposals[-1]["messages"]),
-            adds=one.proposals[-1]["adds"],
-            gates=gate_lines(one),
-            row=one.proposals[-1],
-            word=standing.get(one.sample_id),
-        )
-        for one in outcomes
-    ]
+    found = []
+    for one in outcomes:
+        with intact(database.name):
+            row = one.proposals[-1]
+            found.append(
+                Waiting(
+                    round=number,
+                    sample_id=one.sample_id,
+                    axis=one.axis,
+                    flagged=tuple(reasons.get(one.sample_id, ())),
+                    source=samples[one.sample_id].source,
+                    old=samples[one.sample_id].messages,
+                    new=messages_of(row),
+                    adds=bool(row["adds"]),
+                    gates=gate_lines(one),
+                    row=row,
+                    word=standing.get(one.sample_id),
+                )
+            )
+    return found
 
 
 def gate_lines(outcome: Outcome) -> tuple[str, ...]:

@@ -284,7 +284,7 @@ def intact(name: object) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         said = str(error).partition("\n")[0][:100]
         raise MiddoError(
             f"{name}: holds a row that is not what was written ({type(error).__name__}: {said});"

@@ -19,14 +19,19 @@ class Facts:
         self._database = database
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a fact's value, or the default.
+        """Return a fact's value, or the default, whose type the value has then.
 
         Raises:
             MiddoError: the fact is not what was written.
         """
         rows = self._database.query("SELECT value FROM facts WHERE name = ?", name)
+        if not rows:
+            return default
         with intact(self._database.name):
-            return json.loads(str(rows[0][0])) if rows else default
+            value = json.loads(str(rows[0][0]))
+            if not _is_like(value, default):
+                raise TypeError(f"{name} is a {type(value).__name__}")
+        return value
 
     def put(self, name: str, value: Any) -> None:
         """Write a fact; a second value replaces the first."""
@@ -52,3 +57,10 @@ class Facts:
         )
         with intact(self._database.name):
             return {str(name)[len(prefix) + 1 :]: json.loads(str(value)) for name, value in rows}
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Return whether a value has the type of a default; None stands for any."""
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return default is None or isinstance(value, type(default))

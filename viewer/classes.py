@@ -16,4 +16,4 @@ _KNOWN = {
 
 def class_of(word: object) -> str:
     """Return an axis, a fate, a gate or a role as a class; nothing for any other word."""
-    return str(word) if word in _KNOWN else ""
+    return word if isinstance(word, str) and word in _KNOWN else ""

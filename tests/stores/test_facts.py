@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from middo.core.errors import MiddoError
 from middo.stores.database import Database, open_database
 from middo.stores.facts import Facts
 
@@ -41,7 +42,29 @@ def test_put_replaces_and_put_once_does_not(database: Database) -> None:
     assert facts.put_once("a", 3) == 2
     assert facts.put_once("b", None) is None
     assert facts.put_once("b", 4) is None
-    assert facts.get("b", "default") is None
+    assert facts.get("b") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "default"),
+    [(None, {}), ("x", 0), (True, 0.0), ([], {}), ({}, []), (7, {}), (1.5, "")],
+)
+def test_a_fact_of_another_type_than_its_default_is_one_line(
+    database: Database, value: object, default: object
+) -> None:
+    facts = Facts(database)
+    facts.put("round.0.times", value)
+    with pytest.raises(MiddoError, match=r"ledger\.db: .* round\.0\.times is a") as refused:
+        facts.get("round.0.times", default)
+    assert "\n" not in str(refused.value)
+    assert facts.get("round.0.times") == value
+    assert Facts(database).get("round.0.rows", 0.5) == 0.5
+
+
+def test_a_whole_number_stands_for_seconds(database: Database) -> None:
+    facts = Facts(database)
+    facts.put("seconds", 5)
+    assert facts.get("seconds", 0.0) == 5
 
 
 def test_the_facts_of_a_round_are_not_those_of_the_tenth(database: Database) -> None:

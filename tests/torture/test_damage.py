@@ -1,6 +1,8 @@
 """Files that are damaged between a kill and the resume: made again, or told of in one line."""
 
+import os
 import shutil
+import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 from middo import resume
-from middo.core.errors import ConfigError, DataError, MiddoError
+from middo.core.errors import ConfigError, DataError, MiddoError, TrainingError
+from middo.core.progress import Event, Progress
 from middo.stores.database import open_database, read_database
 from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
@@ -211,6 +214,45 @@ def test_a_ledger_that_another_program_holds_is_told_of_and_the_run_goes_on_afte
     holder.execute("ROLLBACK")
     holder.close()
     assert figures(resume(folder)) == figures(read_run(half_way.finished))
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("robbed", [False, True])
+def test_a_trainer_that_is_killed_ends_the_run_in_one_line_and_the_run_goes_on(
+    half_way: HalfWay, tmp_path: Path, robbed: bool, record_property: RecordProperty
+) -> None:
+    folder = half_way.copy(tmp_path / "run")
+    shutil.rmtree(folder / "rounds/1/model")
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Progress) and event.node == "train" and event.done >= 8:
+            for pid in trainers():
+                os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match=r"out of memory.*lower model\.max_length") as told:
+        resume(folder, report=kill)
+    assert "\n" not in str(told.value)
+    assert told.value.exit_code == 1
+    assert trainers() == []
+    assert read_run(folder)["status"] == "failed"
+    found = list((folder / "rounds/1/model/unfinished").glob("checkpoint-*"))
+    assert found
+    for checkpoint in found if robbed else ():
+        cut(checkpoint / "optimizer.pt")
+
+    document, undisturbed = resume(folder), read_run(half_way.finished)
+    assert figures(document) == figures(undisturbed)
+    assert document["tokens"] == undisturbed["tokens"]
+    weights = undisturbed["rounds"][1]["training"]["weights"]
+    assert document["rounds"][1]["training"]["weights"] == weights
+    tell(record_property, "killed trainers", killed=1, recovered=1)
+
+
+def trainers() -> list[int]:
+    """Return the training processes that this process has begun."""
+    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+    return [int(pid) for pid, line in lines.items() if b"middo.training.worker" in line]
 
 
 def test_a_clock_that_is_set_back_decides_nothing(

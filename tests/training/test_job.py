@@ -206,25 +206,44 @@ def test_weights_that_cannot_be_loaded_are_a_model_error(tiny_folder: Path, tmp_
     assert str(base) in str(caught.value)
 
 
-def test_a_killed_child_is_reported_with_a_remedy(tiny_folder: Path, tmp_path: Path) -> None:
-    def kill_it() -> bool:
-        for pid in own_children():
-            os.kill(pid, signal.SIGKILL)
-        return False
+def test_killed_and_frozen_and_robbed_of_checkpoints_it_gives_the_same_weights(
+    whole: TrainedModel, tiny_folder: Path, tmp_path: Path
+) -> None:
+    job = make_job(tiny_folder, tmp_path)
+    checkpoints = job.output / "unfinished"
 
-    with pytest.raises(TrainingError, match=r"killed \(out of memory\?\).*max_length.*train\.log"):
-        train(make_job(tiny_folder, tmp_path), should_stop=kill_it)
-
-
-def test_a_silent_child_is_killed(tiny_folder: Path, tmp_path: Path) -> None:
-    def freeze() -> bool:
-        for pid in own_children():
-            os.kill(pid, signal.SIGSTOP)
-        return False
-
-    with pytest.raises(TrainingError, match="no sign of life for 1 seconds"):
-        train(make_job(tiny_folder, tmp_path), should_stop=freeze, silence=1.0)
+    killed: list[int] = []
+    with pytest.raises(
+        TrainingError, match=r"killed \(out of memory\?\); lower model\.max_length.*train\.log"
+    ) as told:
+        train(job, on_progress=note(killed), should_stop=signalled(killed, 7, signal.SIGKILL))
+    assert "\n" not in str(told.value)
+    assert told.value.exit_code == 1
     assert own_children() == []
+    assert not (job.output / "training.json").exists()
+    for found in checkpoints.glob("checkpoint-*"):
+        halve(found / "optimizer.pt")
+
+    frozen: list[int] = []
+    with pytest.raises(
+        TrainingError, match=r"no sign of life for 8 seconds and was killed"
+    ) as told:
+        train(
+            job,
+            on_progress=note(frozen),
+            should_stop=signalled(frozen, 13, signal.SIGSTOP),
+            silence=8.0,
+        )
+    assert frozen[0] == 0  # of the only checkpoint a file is cut short: it begins anew
+    assert "\n" not in str(told.value)
+    assert own_children() == []
+    older, newest = sorted(int(path.name[11:]) for path in checkpoints.glob("checkpoint-*"))
+    (checkpoints / f"checkpoint-{newest}" / "adapter_model.safetensors").unlink()
+
+    resumed: list[int] = []
+    model = train(job, on_progress=note(resumed))
+    assert resumed == list(range(older, STEPS + 1))
+    assert (model.weights, model.losses) == (whole.weights, whole.losses)
 
 
 def test_a_crash_is_one_line_that_names_the_error_and_the_log(tmp_path: Path) -> None:
@@ -316,6 +335,22 @@ def test_the_parent_side_loads_no_torch() -> None:
 
 def note(seen: list[int]) -> Callable[[int, int, float | None], None]:
     return lambda done, total, eta: seen.append(done)
+
+
+def signalled(seen: list[int], step: int, number: signal.Signals) -> Callable[[], bool]:
+    """Send the training process a signal as soon as it tells of a step; never ask it to stop."""
+
+    def look() -> bool:
+        if seen and seen[-1] >= step:
+            for pid in own_children():
+                os.kill(pid, number)
+        return False
+
+    return look
+
+
+def halve(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 def worker(job: Path, log: Path, environment: dict[str, str] | None = None) -> Worker:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from ...core.errors import UsageError
+from ...inspection.diagnoses import understood
 from ...inspection.figures import between, count, duration, loss, several
 from ...inspection.pictures import AxisPicture, RoundPicture, round_picture
 from ...inspection.points import Points
@@ -50,8 +51,15 @@ def context(record: Record, number: int, colour: Colour = "cluster") -> dict[str
     picture = round_picture(record, number)
     entry, points = picture.entry, picture.points
     around = frame(record, "round")
+    with understood(record.round_folder(number) / "diagnosis.json"):
+        diagnosed = {
+            "axes": [(axis, *_charts(axis)) for axis in picture.axes],
+            "proof": _proof(picture.proof),
+            "plan": _plan(picture.plan),
+        }
     return {
         **around,
+        **diagnosed,
         "number": number,
         "rounds": _rounds(record),
         "picture": picture,
@@ -62,13 +70,10 @@ def context(record: Record, number: int, colour: Colour = "cluster") -> dict[str
         "fates": [(fate, entry.get(fate)) for fate in _FATES],
         "rows": [(name, entry.get(name)) for name in _ROWS],
         "reasons": _reasons(entry),
-        "axes": [(axis, *_charts(axis)) for axis in picture.axes],
         **(_points(points, colour) if points is not None else {"scatter": None, "map": None}),
         "colour": colour,
         "colours": tuple(COLOURS),
         "flagged": _flagged(points) if points is not None else [],
-        "proof": _proof(picture.proof),
-        "plan": _plan(picture.plan),
     }
 
 

@@ -367,7 +367,7 @@ class Loop(RuleBasedStateMachine):
 @pytest.mark.timeout(600)
 def test_any_order_of_events_keeps_the_books(record_property: RecordProperty) -> None:
     SEEN.clear()
-    budget = many(few=10, torture=100)
+    budget = many(few=20, torture=100)
     phases = [Phase.explicit, Phase.generate]  # a history of events is hardly made shorter
     run_state_machine_as_test(
         Loop, settings=settings(budget, stateful_step_count=40, phases=phases)

@@ -2,8 +2,9 @@
 
 This is the one layer that retries. A call that may fare better later is sent again; a rate limit is
 waited out by all calls of the line. When a call has used up its tries, the question is whether the
-provider is down or this one request is poison: an answer to another call in the meantime, or to a
-tiny probe question, says that only this one is lost. Otherwise the line opens like a fuse: calls
+provider is down or this one request is poison: an answer to another call since its last try but
+one, or to a tiny probe question, says that only this one is lost. An earlier answer may have been
+the last one before the provider fell ill. Otherwise the line opens like a fuse: calls
 fail at once, so that a fallback can take over, and after a cool-down one call may try again.
 
 A run that is to stop waits for nothing any more: what was sent is let finish, and a call that would
@@ -158,9 +159,10 @@ class Line:
         """Send until there is an outcome; without a `check` this is the trial of an open line."""
         tries = limited = 0
         waited = 0.0
-        before: int | None = None  # answers on this line up to this call's first failure
+        before: int | None = None  # answers on this line up to this call's last failure but one
+        failed: int | None = None  # and up to its last
         while True:
-            window = await self._pace.enter(check or _pass, urgent=before is not None)
+            window = await self._pace.enter(check or _pass, urgent=failed is not None)
             failure: Exception
             try:
                 answer = await self._once(call)
@@ -176,7 +178,7 @@ class Line:
             if check is None:
                 raise self.open(f"{self.name} is still down ({said}); {_ADVICE}") from failure
             check()
-            before = self._answers if before is None else before
+            before, failed = self._answers if failed is None else failed, self._answers
             asked = retry_after(failure)
             if limits_rate(failure):
                 self._pace.limited(window)

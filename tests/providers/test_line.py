@@ -204,13 +204,25 @@ async def test_a_request_that_fails_while_others_are_answered_is_lost_alone() ->
     clock = Time()
     one = line(clock)
     poison = asyncio.create_task(one.send(script(HTTPError(500))))
-    while not clock.pauses:
+    while len(clock.pauses) < TRIES - 1:
         await asyncio.sleep(0)
     assert await one.send(script("done")) == "done"
     with pytest.raises(Lost, match=r"no answer in 5 tries .*status 500.*others are answered"):
         await poison
     assert probes(one) == 0
     assert one.fault is None
+
+
+async def test_what_was_still_answered_when_the_provider_fell_ill_proves_nothing_later() -> None:
+    clock = Time()
+    one = line(clock, probe=HTTPError(500))
+    first = asyncio.create_task(one.send(script(HTTPError(500))))
+    while not clock.pauses:
+        await asyncio.sleep(0)
+    assert await one.send(script("done")) == "done"  # it was under way already
+    with pytest.raises(ProviderError, match="acme:m is down"):
+        await first
+    assert probes(one) == 1
 
 
 async def test_an_answer_before_the_first_failure_proves_nothing() -> None:

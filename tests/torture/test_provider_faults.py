@@ -176,8 +176,8 @@ def test_an_illness_that_passes_leaves_the_data_of_a_healthy_provider(
     tell(record_property, "provider faults", runs=1, met=faults, recovered=1, repeated=0)
 
 
-UNTOLD = ("429", "429 until no such day")
-"""Rate limits that do not say for how long."""
+PATIENCE = {"429": 0.005, "429 until no such day": 0.005, "503": 0.05}
+"""Seconds of waiting for rate limits that ask for little or nothing; 600 would all be waited."""
 
 STOPS = [
     ("429", "is down: no answer within 0 s of waiting for its rate limit"),
@@ -210,7 +210,7 @@ def test_an_illness_that_stays_stops_the_run_and_resume_ends_it_as_if_nothing_ha
     record_property: RecordProperty,
 ) -> None:
     monkeypatch.setattr(teachers, "SERVER_TIMEOUT", 0.5)
-    monkeypatch.setattr(line, "PATIENCE", 0.005 if illness in UNTOLD else 600.0)
+    monkeypatch.setattr(line, "PATIENCE", PATIENCE.get(illness, 600.0))
     ward.provider.begin(after(answered, illness))
     with pytest.raises(ProviderError, match=words) as stopped:
         resume(folder)

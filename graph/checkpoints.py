@@ -15,13 +15,15 @@ _LAST_WRITTEN = (
 )
 
 
-class Checkpoints(AsyncSqliteSaver):
+class Checkpoints(AsyncSqliteSaver):  # type: ignore[misc]  # its package is not followed
     """LangGraph's SQLite saver with another word on which checkpoint is the newest."""
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for by id, else the one that was written last."""
+        kept: CheckpointTuple | None
         if get_checkpoint_id(config) is not None:
-            return await super().aget_tuple(config)
+            kept = await super().aget_tuple(config)
+            return kept
         await self.setup()
         asked = config["configurable"]
         space = asked.get("checkpoint_ns", "")
@@ -30,4 +32,5 @@ class Checkpoints(AsyncSqliteSaver):
         if found is None:
             return None
         last = {"thread_id": asked["thread_id"], "checkpoint_ns": space, "checkpoint_id": found[0]}
-        return await super().aget_tuple({"configurable": last})
+        kept = await super().aget_tuple({"configurable": last})
+        return kept

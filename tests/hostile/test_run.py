@@ -329,8 +329,8 @@ def test_nothing_printed_steers_the_terminal_or_names_a_key(printed: list[str]) 
     assert [found for text in printed if (found := steering(text))] == []
     assert not [key for text in printed for key in KEYS.values() if key in text]
     everything = "".join(printed)
-    # There was something to clean away, in the name of the file at least.
-    assert "Tell me about" in everything and "rows<b>" in everything
+    # There was something to spell out, in the name of the file at least.
+    assert "Tell me about" in everything and r"ro\x1b[31mws\u202e<b>" in everything
 
 
 class Page(HTMLParser):
@@ -365,7 +365,7 @@ def test_the_report_shows_hostile_texts_as_text(ran: Ran, tmp_path: Path) -> Non
         assert steering(text.replace("\t", "")) == [], path
         assert not [key for key in KEYS.values() if key in text]
         everything += text
-    assert "&lt;b&gt;" in everything and "U+202E" in everything
+    assert r"\u202e&lt;b&gt;" in everything and re.search(r"U\+20[0-9A-F]{2}", everything)
     names = [path.name for path in to.rglob("*")]
     assert [name for name in names if not re.fullmatch(r"[\w.-]+", name, re.ASCII)] == []
     with (to / "samples.csv").open(encoding="utf-8-sig", newline="") as file:

@@ -177,7 +177,8 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
 
 def spoken(sample: dict[str, Any]) -> str:
     """Return a hostile text as it stands in the data."""
-    return str(sample["text"]) * sample.get("repeat", 1) + str(sample.get("end", ""))
+    times = int(sample.get("repeat", 1))
+    return str(sample["text"]) * times + str(sample.get("end", ""))
 
 
 def chosen(samples: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:

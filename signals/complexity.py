@@ -71,11 +71,12 @@ class ComplexityModel:
         if self.base is None:
             return np.full(loss_base.shape, -np.inf)
         score = self.base.standardise(loss_base, answer_tokens)
+        usable = np.isfinite(score) & (answer_tokens >= SHORTEST_ANSWER)
         if (self.tuned is None) != (loss_tuned is None):
             raise ValueError("ComplexityModel.score: loss_tuned must be given as it was at the fit")
         if self.tuned is not None and loss_tuned is not None:
             score = np.minimum(score, self.tuned.standardise(loss_tuned - shift, answer_tokens))
-        usable = np.isfinite(score) & (answer_tokens >= SHORTEST_ANSWER)
+        usable &= np.isfinite(score)  # the smaller of an infinite and a finite one is finite
         return np.where(usable, np.round(score, 4), -np.inf)
 
     def bound(self, answer_tokens: int, k: float, shift: float = 0.0) -> float:
@@ -143,10 +144,12 @@ def fit_complexity(
 def correlation(loss_base: Floats, loss_tuned: Floats) -> float | None:
     """Return the Pearson correlation of two losses (float64[n]) over rows where both are finite.
 
-    None where fewer than three rows are left or one of the two never varies.
+    None where fewer than three rows are left or one of the two (nearly) never varies.
     """
     usable = np.isfinite(loss_base) & np.isfinite(loss_tuned)
     base, tuned = loss_base[usable], loss_tuned[usable]
     if base.size < 3 or np.ptp(base) == 0 or np.ptp(tuned) == 0:
         return None
-    return round(float(np.corrcoef(base, tuned)[0, 1]), 4)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a variance too small for a float
+        found = float(np.corrcoef(base, tuned)[0, 1])
+    return round(found, 4) if np.isfinite(found) else None

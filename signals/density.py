@@ -51,7 +51,8 @@ def mean_vector(vectors: Vectors) -> Floats:
     Raises:
         ValueError: no vectors, or one that is not finite.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64) if len(vectors) else np.array([np.nan])
+    with np.errstate(invalid="ignore"):  # of infinities of both signs: no mean, and no warning
+        mean = vectors.mean(axis=0, dtype=np.float64) if len(vectors) else np.array([np.nan])
     if not np.isfinite(mean).all():
         raise ValueError(f"mean_vector: {len(vectors)} vectors, all must be finite; leave out NaN")
     return np.asarray(mean)

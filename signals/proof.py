@@ -69,14 +69,19 @@ def memorisation_offset(
     Raises:
         ValueError: no finite pair on one of the two sides.
     """
-    train, holdout = base_train - tuned_train, base_holdout - tuned_holdout
-    train, holdout = train[np.isfinite(train)], holdout[np.isfinite(holdout)]
+    train, holdout = _lowered(base_train, tuned_train), _lowered(base_holdout, tuned_holdout)
     if not train.size or not holdout.size:
         raise ValueError(
             f"memorisation_offset: {train.size} training and {holdout.size} hold-out rows with"
             " both losses; each side needs at least one"
         )
     return max(round(float(train.mean() - holdout.mean()), DECIMALS), 0.0)
+
+
+def _lowered(base: Floats, tuned: Floats) -> Floats:
+    """Return L_b − L_m of the rows where both are finite."""
+    both = np.isfinite(base) & np.isfinite(tuned)
+    return np.asarray(base[both] - tuned[both])
 
 
 def loss_floor(tuned_losses: Floats) -> float:

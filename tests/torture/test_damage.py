@@ -1,5 +1,6 @@
 """Files that are damaged between a kill and the resume: made again, or told of in one line."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from middo import resume
 from middo.core.errors import ConfigError, DataError, MiddoError, TrainingError
+from middo.core.ids import canonical_json
 from middo.core.progress import Event, Progress
 from middo.stores.database import open_database, read_database
 from middo.stores.ledger import Ledger
@@ -83,6 +85,13 @@ def figures(document: dict[str, Any]) -> list[Any]:
     return [[entry[name] for name in names] for entry in document["rounds"]]
 
 
+def told(content: bytes) -> bytes:
+    """Return a file without what making it took: what is made again asks for no pass."""
+    if not content.startswith(b"{") or b'"scoring"' not in content:
+        return content
+    return canonical_json({**json.loads(content), "scoring": None}).encode()
+
+
 @pytest.mark.parametrize(("name", "damage"), sampled(RECOVERED))
 def test_what_can_be_made_again_is_and_the_run_ends_the_same(
     half_way: HalfWay, tmp_path: Path, name: str, damage: Damage, record_property: RecordProperty
@@ -104,7 +113,7 @@ def test_what_can_be_made_again_is_and_the_run_ends_the_same(
         half_way.finished / "export/data.jsonl"
     ).read_bytes()
     if name in FILES[:-1]:
-        assert (folder / name).read_bytes() == before
+        assert told((folder / name).read_bytes()) == told(before)
     tell(record_property, "damaged files", damaged=1, recovered=1)
 
 

@@ -259,7 +259,9 @@ def test_a_trainer_that_is_killed_ends_the_run_in_one_line_and_the_run_goes_on(
 
 def trainers() -> list[int]:
     """Return the training processes that this process has begun."""
-    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    # The kernel lists a process under the thread that began it.
+    begun = Path("/proc/self/task").glob("*/children")
+    pids = [pid for one in begun for pid in one.read_text(encoding="ascii").split()]
     lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
     return [int(pid) for pid, line in lines.items() if b"middo.training.worker" in line]
 

@@ -16,6 +16,7 @@ from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked, Usage
 from ..core.progress import Event, Note, Report
 from ..core.redaction import redact
 from ..formats.configuration import load_config
+from ..stores.runs import CONFIG, RUN_JSON
 from .boundary import Unexpected
 from .output import Reply, clean
 from .plan import hosts_lines, plan_document, plan_text
@@ -24,8 +25,6 @@ from .summary import summary_text
 
 DEMO = Path(__file__).with_name("demo.yaml")
 DEMO_DATA = "demo"
-_RUN_JSON = "run.json"
-_CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def run(choice: Choice, out: Path | None) -> Reply:
     config = choice.config()
     folder = out if out is not None else default_folder()
     # A folder that holds a run already is refused; its document is not this run's.
-    is_new = not (folder / _RUN_JSON).exists()
+    is_new = not (folder / RUN_JSON).exists()
     keep_quiet()
     from ..graph.run import run as run_loop
 
@@ -66,8 +65,8 @@ def resume(folder: Path, sets: Sequence[str], trust: bool = False) -> Reply:
     from ..graph.run import resume as resume_loop
 
     heading = []
-    if (folder / _CONFIG).is_file():
-        heading = hosts_lines(load_config(folder / _CONFIG, sets=sets, environ={}))
+    if (folder / CONFIG).is_file():
+        heading = hosts_lines(load_config(folder / CONFIG, sets=sets, environ={}))
     return _shown(
         folder,
         lambda report: resume_loop(folder, sets=sets, trust=trust, report=headed(heading, report)),
@@ -136,7 +135,7 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
     except KeyboardInterrupt as error:
         raise Interrupted(_interrupted(folder)) from error
     except MiddoError as error:
-        if not is_own or not (folder / _RUN_JSON).exists():
+        if not is_own or not (folder / RUN_JSON).exists():
             raise
         from ..stores.runs import read_run
 
@@ -149,7 +148,7 @@ def _shown(folder: Path, work: Callable[[Report], dict[str, Any]], is_own: bool)
 
 
 def _interrupted(folder: Path) -> str:
-    if (folder / _CONFIG).exists():
+    if (folder / CONFIG).exists():
         return f"interrupted; `middo resume {folder}` goes on"
     return "interrupted before the run began; start it again"
 

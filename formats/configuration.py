@@ -25,6 +25,7 @@ from ..core.config import RunConfig
 from ..core.credentials import secrets_in
 from ..core.errors import ConfigError
 from ..core.redaction import redact
+from ..core.text import printable
 from .config_errors import explain
 from .config_reference import annotated_default, config_schema, schema_at
 from .yaml_source import (
@@ -110,7 +111,7 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Source]:
         # Names without `__` are Middo's own switches (MIDDO_CACHE), except for settings that stand
         # outside every section.
         if name.startswith(PREFIX) and ("__" in key or key in top):
-            yield setting_source(name, key.replace("__", "."), environ[name])
+            yield setting_source(printable(name), key.replace("__", "."), environ[name])
 
 
 def _flags(flags: Mapping[str, object]) -> Iterator[Source]:

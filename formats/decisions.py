@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ..core.errors import DataError
+from ..core.text import printable
 
 _LONGEST = 60
 
@@ -110,7 +111,7 @@ def _parsed(raw: bytes, place: str) -> Line:
 
 
 def _problem(found: ErrorDetails) -> str:
-    key = _plain(".".join(str(step) for step in found["loc"]))
+    key = printable(".".join(str(step) for step in found["loc"]))
     match found["type"]:
         case "json_invalid" | "model_type":
             return f"is no JSON object ({_cut(found['input'])})"
@@ -124,13 +125,8 @@ def _problem(found: ErrorDetails) -> str:
 
 def _cut(value: Any) -> str:
     text = (
-        _plain(value.decode("utf-8", "replace").strip())
+        printable(value.decode("utf-8", "replace").strip())
         if isinstance(value, bytes)
         else repr(value)
     )
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-
-
-def _plain(text: str) -> str:
-    """Return a text of the file on one line, signs that a terminal would obey written out."""
-    return text if text.isprintable() else repr(text)[1:-1]

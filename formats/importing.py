@@ -13,13 +13,14 @@ from itertools import chain
 
 from ..core.errors import DataError
 from ..core.records import Quarantined, Sample, sample_id
+from ..core.text import printable
 from . import demo
 from .flat import split_nested
 from .forms import FORMS, Form
 from .places import Table, tables
 from .quarantine import first_reasons
 from .reading import Unknown
-from .rows import LAYOUT, BadRow, RawRow, printable, quoted, unstorable
+from .rows import LAYOUT, BadRow, RawRow, quoted, unstorable
 
 DEMO = "demo"
 DETECTION_ROWS = 100

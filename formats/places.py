@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError
+from ..core.text import printable
 from .reading import Unknown, file_rows, hub_rows
-from .rows import RawRow, printable
+from .rows import RawRow
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 """Endings of the data files in a folder; a folder also holds licences and the like."""

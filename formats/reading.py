@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import DataError
+from ..core.text import printable
 from .csvtext import csv_rows
 from .foreign import READ, foreign
 from .jsontext import BOM, array_rows, line_rows
-from .rows import RawRow, printable, quoted
+from .rows import RawRow, quoted
 
 _HEAD = 65536
 _BATCH = 1000

@@ -56,16 +56,6 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def printable(text: str) -> str:
-    """Return a text on one line, with escapes for what could steer a terminal or isn't UTF-8."""
-    if text.isprintable():
-        return text
-    escaped = (char.encode("unicode_escape").decode("ascii") for char in text)
-    return "".join(
-        char if char.isprintable() else code for char, code in zip(text, escaped, strict=True)
-    )
-
-
 def quoted(text: str, longest: int = 40) -> str:
     """Return a row's own word for a message: quoted, on one line, and cut where it is long."""
     return repr(text if len(text) <= longest else text[:longest] + "...")

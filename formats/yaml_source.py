@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..core.errors import ConfigError
+from ..core.text import printable
 from .places import named_like_data
 
 Step = str | int
@@ -50,7 +51,7 @@ class Source:
     """One origin of settings.
 
     Attributes:
-        name: how an error names it: a file, `--set`, an environment variable.
+        name: how an error names it, on one line: a file, `--set`, an environment variable.
         values: nested settings, JSON types.
         lines: the line of every key and list item, from 1; None where the origin has no lines.
     """
@@ -72,22 +73,23 @@ def read_source(path: Path) -> Source:
         ConfigError: no such file, not UTF-8, not YAML, a key twice, or no mapping at the top; or it
             is named like data.
     """
+    name = printable(str(path))
     if named_like_data(path.name) and path.suffix.lower() != ".json":
         raise ConfigError(
-            f"{path}: is named like data, not like a configuration; name it with --data {path}"
+            f"{name}: is named like data, not like a configuration; name it with --data {name}"
         )
-    text = _read_text(path)
+    text = _read_text(path, name)
     if not text.strip():
-        raise ConfigError(f"{path}: is empty; `middo config init` prints a configuration")
+        raise ConfigError(f"{name}: is empty; `middo config init` prints a configuration")
     lines: dict[Place, int | None] = {}
-    values = _parse(text, str(path), (), lines, with_lines=True)
+    values = _parse(text, name, (), lines, with_lines=True)
     if values is None:  # nothing but comments: all defaults
-        return Source(str(path), {}, {})
+        return Source(name, {}, {})
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}:1: holds {_kind(values)}; expected a mapping of sections, such as `rounds: 1`"
+            f"{name}:1: holds {_kind(values)}; expected a mapping of sections, such as `rounds: 1`"
         )
-    return Source(str(path), values, lines)
+    return Source(name, values, lines)
 
 
 def setting_source(name: str, dotted: str, text: str) -> Source:
@@ -115,21 +117,21 @@ def nested_source(
     return Source(name, value, lines)
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, name: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `middo config init` prints one") from None
+        raise ConfigError(f"{name}: no such file; `middo config init` prints one") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; expected a YAML file") from None
+        raise ConfigError(f"{name}: is a folder; expected a YAML file") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
         raise ConfigError(
-            f"{path}:{line}: is not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8"
+            f"{name}:{line}: is not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8"
         ) from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: can't be read ({error})") from error
+        raise ConfigError(f"{name}: can't be read ({error})") from error
 
 
 def _parse(
@@ -229,7 +231,7 @@ def dotted(path: Place) -> str:
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
-    return text if text.isprintable() else repr(text)[1:-1]
+    return printable(text)
 
 
 def _kind(value: Any) -> str:

@@ -58,7 +58,7 @@ def write_diagnosis(
             "plan": planned.as_dict(),
         },
     )
-    seal(deps, number, *DIAGNOSIS)
+    seal(deps, *(folder / name for name in DIAGNOSIS))
     index_diagnosis(deps, number, source)
     deps.facts.put(
         f"round.{number}.diagnosis",

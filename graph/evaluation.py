@@ -17,7 +17,7 @@ def write_holdout(deps: Deps, round: int, tuned: Holdout, base: Holdout | None) 
     folder.mkdir(parents=True, exist_ok=True)
     document = {"round": round, "tuned": tuned.as_dict(), "base": base and base.as_dict()}
     write_json(folder / EVALUATION, document)
-    seal(deps, round, EVALUATION)
+    seal(deps, folder / EVALUATION)
 
 
 def read_holdout(deps: Deps, round: int, which: str = "tuned") -> Holdout:

@@ -8,12 +8,13 @@ from ..curation.merge import Outcome as Merged
 from ..curation.merge import merge
 from ..signals.density import mean_vector
 from ..stores.ledger import Outcome
-from ..stores.samples import write_version
+from ..stores.samples import MANIFEST, write_version
 from ..stores.tables import read_embeddings, write_proposals
 from .deps import Deps
 from .embedding import TRAINEE, embedder_of
 from .indexing import index_version
 from .reviewing import decided
+from .sealing import seal
 from .state import LoopState
 
 _PROPOSAL_COLUMNS = (
@@ -45,6 +46,7 @@ def merge_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
         parent=version.sha256,
         made_by={"step": "merge", "round": number, "counts": plan.counts.as_dict()},
     )
+    seal(deps, deps.round_folder(number + 1) / "dataset" / MANIFEST)
     index_version(deps, number + 1)
     facts = deps.facts
     facts.put(f"round.{number}.counts", plan.counts.as_dict())

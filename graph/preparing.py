@@ -22,9 +22,10 @@ from ..curation.balance import assert_imported
 from ..curation.holdout import choose_holdout
 from ..formats.importing import import_data, stream_data
 from ..formats.quarantine import refuse_if_too_many, write_quarantine
-from ..stores.samples import Version, write_version
+from ..stores.samples import MANIFEST, Version, write_version
 from .deps import Deps
 from .indexing import index_version
+from .sealing import seal
 from .state import LoopState
 
 STAGED = "imported.partial"
@@ -167,6 +168,7 @@ def _publish(deps: Deps, imported: Staged) -> str:
         parent=None,
         made_by={"step": "import", "path": config.data.path, "format": imported.format},
     )
+    seal(deps, deps.folder / "holdout" / MANIFEST, deps.round_folder(0) / "dataset" / MANIFEST)
     counts = {
         "imported": imported.total,
         "holdout": apart.rows if elsewhere is None else 0,

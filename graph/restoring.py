@@ -17,7 +17,7 @@ from ..core.config import RunConfig, config_hash
 from ..core.errors import ConfigError, DataError, MiddoError, ModelError, UsageError
 from ..core.progress import Note
 from ..stores.runs import RUN_JSON, read_run
-from ..stores.samples import Version
+from ..stores.samples import MANIFEST, Version
 from ..training.weights import weights_digest
 from .deps import Deps
 from .diagnosing import diagnose_round
@@ -95,13 +95,14 @@ async def restore(deps: Deps, state: LoopState, node: str) -> None:
         if k in {number, source, best}:
             await _in_thread(deps, _restore_version, k)
             await _in_thread(deps, _restore_model, k)
-        if _evaluated(deps, k) and not is_sealed(deps, k, EVALUATION):
+        if _evaluated(deps, k) and not is_sealed(deps, deps.round_folder(k) / EVALUATION):
             await _in_thread(deps, _restore_version, k)
             await _in_thread(deps, _restore_model, k)
             _tell(deps, deps.round_folder(k) / EVALUATION)
             await asyncio.to_thread(evaluate_round, deps, _state(k, k))
-    if node in DIAGNOSED and not all(is_sealed(deps, number, name) for name in DIAGNOSIS):
-        _tell(deps, deps.round_folder(number) / "diagnosis.json", "signals and embeddings")
+    folder = deps.round_folder(number)
+    if node in DIAGNOSED and not all(is_sealed(deps, folder / name) for name in DIAGNOSIS):
+        _tell(deps, folder / "diagnosis.json", "signals and embeddings")
         await diagnose_round(deps, state)
 
 
@@ -130,14 +131,14 @@ def _restore_imported(deps: Deps) -> None:
             (deps.round_folder(0) / "dataset", first),
             (deps.folder / "holdout", deps.facts.get("holdout")),
         )
-        if (problem := damage(folder, wanted)) is not None
+        if (problem := _damage(deps, folder, wanted)) is not None
     ]
     if broken:
         folder, problem = broken[0]
         _tell(deps, folder, "from the imported file")
         with _replaced([folder for folder, _ in broken], f"{problem}; restore it from a copy"):
             prepare(deps, _state(0, 0))
-            if (again := damage(deps.round_folder(0) / "dataset", first)) is not None:
+            if (again := _damage(deps, deps.round_folder(0) / "dataset", first)) is not None:
                 raise DataError(f"{again}: the imported file is not what it was")
 
 
@@ -145,7 +146,10 @@ def _restore_version(deps: Deps, number: int) -> None:
     """Merge a data set again where it is not as it was."""
     fact = deps.facts.get(f"round.{number}.dataset")
     folder = deps.round_folder(number) / "dataset"
-    if number == 0 or fact is None or (problem := damage(folder, fact["sha256"])) is None:
+    if number == 0 or fact is None:
+        return
+    problem = _damage(deps, folder, fact["sha256"])
+    if problem is None:
         return
     before = number - 1
     source = deps.facts.get(f"round.{before}.diagnosis")["source_round"]
@@ -183,7 +187,7 @@ def _is_readable(model: Path) -> bool:
     return any((model / name).is_file() for name in ("adapter_config.json", "config.json"))
 
 
-def damage(folder: Path, sha256: str | None) -> str | None:
+def _damage(deps: Deps, folder: Path, sha256: str | None) -> str | None:
     """Return what is wrong with a data set that should have this hash, None for nothing.
 
     Every row is read. Without a hash, in runs of an older version, the manifest's own counts.
@@ -193,9 +197,11 @@ def damage(folder: Path, sha256: str | None) -> str | None:
         found.verify()
     except DataError as error:
         return str(error)
-    if sha256 in (None, found.sha256):
-        return None
-    return f"{folder}: holds another version than the run wrote"
+    if sha256 not in (None, found.sha256):
+        return f"{folder}: holds another version than the run wrote"
+    if not is_sealed(deps, folder / MANIFEST):
+        return f"{folder / MANIFEST}: is not as the run wrote it"
+    return None
 
 
 @contextmanager

@@ -13,21 +13,19 @@ EVALUATION = "evaluation.json"
 DIAGNOSIS = ("signals.parquet", "embeddings.parquet", "diagnosis.json")
 
 
-def seal(deps: Deps, round: int, *names: str) -> None:
-    """Note the digests of files in a round's folder."""
-    for name in names:
-        deps.facts.put(_fact(round, name), _digest(deps.round_folder(round) / name))
+def seal(deps: Deps, *paths: Path) -> None:
+    """Note the digests of files of the run."""
+    for path in paths:
+        deps.facts.put(_fact(deps, path), _digest(path))
 
 
-def is_sealed(deps: Deps, round: int, name: str) -> bool:
+def is_sealed(deps: Deps, path: Path) -> bool:
     """Return whether a file is there as it was written; of an older run, whether it is there."""
-    path = deps.round_folder(round) / name
-    wanted = deps.facts.get(_fact(round, name))
-    return path.is_file() and wanted in (None, _digest(path))
+    return path.is_file() and deps.facts.get(_fact(deps, path)) in (None, _digest(path))
 
 
-def _fact(round: int, name: str) -> str:
-    return f"round.{round}.files.{name}"
+def _fact(deps: Deps, path: Path) -> str:
+    return f"files.{path.relative_to(deps.folder).as_posix()}"
 
 
 def _digest(path: Path) -> str:

@@ -243,7 +243,7 @@ def test_any_setting_is_read_or_refused(record_property: RecordProperty) -> None
         else:
             event("read")
 
-    fuzz(record_property, check, st.tuples(names, yaml, st.booleans()), few=100, torture=4_000)
+    fuzz(record_property, check, st.tuples(names, yaml, st.booleans()), few=100, torture=2_000)
 
 
 DECISIONS = (

@@ -157,9 +157,10 @@ def run_in_stages(folder: Path, model: Path) -> Stages:
     """Run the loop once, with one refinement, and keep a copy of its folder at each node's end."""
     base = folder / "run"
     teacher = {"model": "import:tests.loop:teacher", "params": {"log": "calls"}}
-    wanted = config(
-        write_rows(folder / "rows.jsonl"), model, agents={"rewriter": teacher}, rounds=1
-    )
+    rows = write_rows(folder / "rows.jsonl")
+    with rows.open("a", encoding="utf-8") as file:
+        file.write('{"instruction": "An answer is missing."}\n')  # for the quarantine
+    wanted = config(rows, model, agents={"rewriter": teacher}, rounds=1)
 
     def keep(event: Event) -> None:
         if isinstance(event, Finished):

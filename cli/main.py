@@ -7,10 +7,11 @@ A command function only turns options into a `Task`; `boundary.carry_out` perfor
 reply and returns the exit code. Nothing heavy is imported before a task is performed.
 """
 
+import atexit
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -64,11 +65,24 @@ class Agent(StrEnum):
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    # Called last of all: after it the interpreter takes handlers away, and the code would be lost.
+    atexit.register(_on_signals, signal.SIG_IGN)
+    sys.unraisablehook = partial(_tell_unraisable, sys.unraisablehook)
     code = carry_out(sys.argv[1:], parse)
     # The reply is out and everything closed; who asks to stop now waits for the interpreter alone.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(code))
+    _on_signals(lambda *_: os._exit(code))
     sys.exit(code)
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _tell_unraisable(tell: Callable[[Any], None], error: Any) -> None:
+    """Leave out Ctrl-C that met a finalizer, which can't pass it on; the wish is noted anyway."""
+    if not isinstance(error.exc_value, KeyboardInterrupt):
+        tell(error)
 
 
 def parse(arguments: Sequence[str]) -> Any:

@@ -48,7 +48,7 @@ SAMPLE = {
     "finalize 2: before rename export #1": KILL,
     "after finalize 2: before replace run.json #1": KILL,
 }
-RUNS, MOMENTS = 18, 3
+RUNS, MOMENTS = 10, 3
 """Runs under random fire, and moments of each; every moment kills twice."""
 
 SIGNALS = (KILL, KILL, TERM, INT)

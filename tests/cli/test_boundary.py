@@ -145,10 +145,13 @@ def test_a_reply_decides_its_own_exit_code(capfd: pytest.CaptureFixture[str]) ->
 def test_a_signal_after_the_reply_leaves_at_once_with_the_same_code(
     tmp_path: Path, number: signal.Signals
 ) -> None:
+    # A library that is loaded for a command may take its time when the interpreter ends.
     script = (
-        "import atexit, sys, time; from middo.cli.main import main;"
-        "atexit.register(lambda: (print('leaving', flush=True), time.sleep(60)));"
-        "sys.argv = ['middo', 'status', 'nowhere']; main()"
+        "import atexit, sys, time; from middo.cli import main as command;"
+        "end = lambda: (print('leaving', flush=True), time.sleep(60));"
+        "carry_out = command.carry_out;"
+        "command.carry_out = lambda *words: (atexit.register(end), carry_out(*words))[1];"
+        "sys.argv = ['middo', 'status', 'nowhere']; command.main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],

@@ -25,13 +25,41 @@ _DATE_TAG = "tag:yaml.org,2002:timestamp"
 _EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
 
 
+DEEPEST = 100
+"""Levels of lists and mappings: no setting needs a tenth, and how many Python can take depends on
+the caller, while the time that brackets take grows with the square of their depth."""
+
+
+MOST = 100_000
+"""Values of a text: few letters can stand for billions, by aliases of aliases."""
+
+
+class _TooMuch(Exception):
+    """The text is no configuration; says why."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML as JSON types: `1e-4` is a number, a date is text."""
+    """YAML as JSON types: `1e-4` is a number, a date is text; not nested beyond `DEEPEST`."""
+
+    _depth = 0
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE_TAG]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node and those within it.
+
+        Raises:
+            _TooMuch: it is too far within others.
+        """
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _TooMuch("is nested too deeply")
+        found = super().compose_node(parent, index)
+        self._depth -= 1
+        return found
 
 
 class SettingsDumper(yaml.SafeDumper):
@@ -152,8 +180,8 @@ def _parse(
         where, column = (at(mark.line + 1), mark.column + 1) if mark else (name, 1)
         problem = " ".join(str(error.problem or error.context).split())
         raise ConfigError(f"{where}: is not valid YAML: {problem} (column {column})") from error
-    except RecursionError:
-        raise ConfigError(f"{name}: is nested too deeply") from None
+    except _TooMuch as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 class _Walk:
@@ -167,9 +195,15 @@ class _Walk:
         with_lines: bool,
     ) -> None:
         self._loader, self._at, self._lines, self._with_lines = loader, at, lines, with_lines
+        self._seen = 0
 
     def value(self, node: yaml.Node, path: Place) -> Any:
         line = node.start_mark.line + 1
+        if len(path) > DEEPEST:  # a list that holds itself, by an alias
+            raise _TooMuch("is nested too deeply")
+        self._seen += 1
+        if self._seen > MOST:
+            raise _TooMuch(f"holds more than {MOST:,} values")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -207,8 +241,13 @@ class _Walk:
     def _scalar(self, node: yaml.Node, where: str) -> Any:
         try:
             value = self._loader.construct_object(node, deep=True)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {str(node.value)[:40]!r} is no value ({error})") from error
+        except yaml.YAMLError:
+            raise
+        # A tag that does not fit its text: PyYAML's own constructors look into what is not there.
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            problem = f"{str(node.value)[:40]!r} is no value of the YAML type {kind!r}"
+            raise ConfigError(f"{where}: {problem}") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{where}: {node.value!r} is not valid; expected a finite number")
         if isinstance(value, str) and unwritable(value):

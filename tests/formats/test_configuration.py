@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,18 @@ def test_the_place_is_that_of_the_winning_source(config_file: WriteFile) -> None
         ("gate: {margin: .inf}", "run.yaml:1: '.inf' is not valid; expected a finite number"),
         ("gate:\n  margin: .nan\n", "run.yaml:2: '.nan' is not valid; expected a finite number"),
         ("seed: !!python/object:os.system x", "run.yaml:1: is not valid YAML: could not determine"),
-        ("seed: !!int many", "run.yaml:1: 'many' is no value"),
+        ("seed: !!int many", "run.yaml:1: 'many' is no value of the YAML type 'int'"),
+        ("seed: !!int", "run.yaml:1: '' is no value of the YAML type 'int'"),
+        ("seed: !!bool perhaps", "run.yaml:1: 'perhaps' is no value of the YAML type 'bool'"),
+        ("seed: " + "[" * 24_000, "run.yaml: is nested too deeply"),
+        ("seed: &a [*a]", "run.yaml: is nested too deeply"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefgh")
+            ),
+            "run.yaml: holds more than 100,000 values",
+        ),
         ("data: {path: !!binary aGk=}", "run.yaml:1: a value of the YAML type"),
         ('data: {path: "a\\0b"}', "run.yaml:1: the text 'a\\x00b' holds characters"),
         ('data: {path: "\\ud800"}', "holds characters that no text may hold"),

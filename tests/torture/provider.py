@@ -128,10 +128,13 @@ class Handler(BaseHTTPRequestHandler):
         try:
             match illness:
                 case "fine":
-                    self._say(json.dumps(answer_to(body)))
-                    if not asked.is_probe:
-                        with self.server.lock:
-                            self.server.served[asked.question] += 1
+                    # Counted first: who has the answer may look at the log at once.
+                    self._count(asked, 1)
+                    try:
+                        self._say(json.dumps(answer_to(body)))
+                    except OSError:
+                        self._count(asked, -1)
+                        raise
                 case "no answer":
                     self.close_connection = True
                     let_go.wait(ROUNDS_OF_HANGING)
@@ -155,6 +158,11 @@ class Handler(BaseHTTPRequestHandler):
                     self._refuse(illness)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client gave up
+
+    def _count(self, asked: Asked, change: int) -> None:
+        if not asked.is_probe:
+            with self.server.lock:
+                self.server.served[asked.question] += change
 
     def _refuse(self, illness: Illness) -> None:
         status, words, headers = REFUSALS[illness]

@@ -79,7 +79,7 @@ def test_a_run_killed_in_every_node_ends_with_the_same_data(
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(2))
 def test_sigkill_at_any_effect_changes_nothing(
     part: int, undisturbed: Chain, tmp_path: Path, record_property: RecordProperty

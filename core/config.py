@@ -291,7 +291,10 @@ class RunConfig(Section):
     seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
 
 
-LATER: tuple[tuple[str, Any], ...] = (("evaluation.exclude_overlap", True),)
+LATER: tuple[tuple[str, Any], ...] = (
+    ("evaluation.exclude_overlap", True),
+    ("signals.selection", "signals"),
+)
 """Dotted keys that a version added, with their defaults, which the hash leaves out.
 
 So a run that an earlier version began has the same hash, and goes on.

@@ -197,6 +197,9 @@ class EvaluationConfig(Section):
 
     data: str | None = Field(None, description="a file of your own instead of a split of the data")
     rows: int | None = Field(None, ge=1, description="hold-out size; default 10 %, 64 to 500 rows")
+    exclude_overlap: bool = Field(
+        True, description="leave out training rows that overlap evaluation data, not only tell them"
+    )
 
 
 class GateConfig(Section):
@@ -285,6 +288,13 @@ class RunConfig(Section):
     seed: int = Field(7, ge=0, lt=2**31, description="feeds all randomness")
 
 
+LATER: tuple[tuple[str, Any], ...] = (("evaluation.exclude_overlap", True),)
+"""Dotted keys that a version added, with their defaults, which the hash leaves out.
+
+So a run that an earlier version began has the same hash, and goes on.
+"""
+
+
 def config_hash(config: RunConfig) -> str:
     """Return the hash of all keys that can change the data (not those in `CHANGEABLE`)."""
     return content_hash(hashed_part(config))
@@ -299,4 +309,8 @@ def hashed_part(config: RunConfig) -> dict[str, Any]:
             plain[section].pop(key)
         else:
             plain.pop(section, None)
+    for dotted, default in LATER:
+        section, _, key = dotted.partition(".")
+        if plain[section][key] == default:
+            plain[section].pop(key)
     return plain

@@ -31,6 +31,7 @@ from ..stores.reviews import Decision, Reviews, Tally, Word, review_fact
 from ..stores.runs import read_run, write_run
 from ..stores.samples import Version
 from ..stores.tables import read_signals
+from .overlap import known_evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ class Review:
 
     @cached_property
     def _evaluation(self) -> EvaluationIndex:
-        return EvaluationIndex.of(Version(self._folder / "holdout"))
+        return known_evaluation(self._folder)
 
     @cached_property
     def _neighbours(self) -> dict[str, list[str]]:

@@ -33,6 +33,7 @@ def compose(deps: Deps, status: str) -> dict[str, Any]:
         "holdout": data.get("holdout"),
         "quarantined": data.get("quarantined"),
         "not_selected": data.get("not_selected"),
+        "overlapping": data.get("overlapping"),
         "format": data.get("format"),
         "tokens": {
             "prompt": spent.prompt_tokens,

@@ -31,8 +31,9 @@ from ..signals.calibration import FEWEST_ROWS
 from ..training.device import pick_device, pick_dtype
 from ..training.sources import ModelSource, check_model, load_tokenizer, resolve_model
 from .model_size import model_size
-from .preparing import Samples, select, split, staged
+from .preparing import compared, select, split, staged
 from .rehearsal import Asked, Count, opening, rehearse
+from .samples import Samples
 from .timing import (
     CallTime,
     ScoringTime,
@@ -70,7 +71,8 @@ def estimate(config: RunConfig) -> dict[str, Any]:
         staged(config, Path(scratch) / "rows") as imported,
     ):
         chosen = select(imported.rows, config)
-        training, held = split(chosen, config)
+        selected, held = split(chosen, config)
+        training = compared(selected, held, config, imported.format).training
         sampled = _sampled(training, config)
         stored = sum(file.stat().st_size for file in (Path(scratch) / "rows").rglob("*.parquet"))
         row_bytes = stored / max(len(imported.rows), 1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..core.config import RunConfig
-from ..core.errors import ConfigError
 from ..core.records import Quarantined
 from ..curation.holdout import holdout_size
 from ..providers.embedders import embedder_source
@@ -16,7 +15,15 @@ from ..providers.resolve import hosts
 from ..telemetry.endpoint import check_endpoint
 from ..training.sources import check_model
 from .embedding import TRAINEE
-from .preparing import Staged, count_usable, select, split, staged
+from .preparing import (
+    Staged,
+    compared,
+    count_usable,
+    refuse_too_few,
+    select,
+    split,
+    staged,
+)
 from .teachers import check_teacher
 
 
@@ -51,9 +58,6 @@ class Preflight:
     notes: list[str]
 
 
-FEWEST_TRAINING_ROWS = 8
-
-
 def check(config: RunConfig) -> None:
     """Check what a run needs before its folder is made; loads nothing heavy.
 
@@ -66,12 +70,10 @@ def check(config: RunConfig) -> None:
         # Settings that can be refused; found out later, they would leave a folder of no use.
         with _staged(config) as imported:
             samples = select(imported.rows, config)
-            rows = len(samples)
-            split(samples, config)
+            compared(*split(samples, config), config, imported.format)
     else:
         rows = count_usable(config)
-    held = holdout_size(rows) if config.evaluation.data is None else 0
-    _refuse_too_few(config, rows - held)
+        refuse_too_few(config, rows - holdout_size(rows))
     check_models(config)
 
 
@@ -82,14 +84,6 @@ def _staged(config: RunConfig) -> Iterator[Staged]:
         staged(config, Path(scratch) / "rows") as rows,
     ):
         yield rows
-
-
-def _refuse_too_few(config: RunConfig, rows: int) -> None:
-    if rows < FEWEST_TRAINING_ROWS:
-        raise ConfigError(
-            f"{config.data.path}: {rows} rows are left to train on, at least"
-            f" {FEWEST_TRAINING_ROWS} are needed; give more rows, or raise data.limit"
-        )
 
 
 def check_models(config: RunConfig) -> None:
@@ -115,17 +109,20 @@ def preflight(config: RunConfig) -> Preflight:
     with _staged(config) as imported:
         check_models(config)
         training, held = split(select(imported.rows, config), config)
+        found = compared(training, held, config, imported.format)
+        train_rows = len(found.training)
     notes = []
-    _refuse_too_few(config, len(training))
+    if (note := found.note()) is not None:
+        notes.append(note.text)
     if len(held) < 20:
         notes.append(f"{len(held)} hold-out rows are too few for the gate to decide anything")
     device = pick_device()
     return Preflight(
         data_rows=imported.total,
-        quarantined=imported.quarantined,
+        quarantined=[*imported.quarantined, *found.excluded],
         format=imported.format,
         holdout=len(held),
-        train_rows=len(training),
+        train_rows=train_rows,
         model=config.model.base,
         dtype=pick_dtype(config.model.dtype, device),
         device=device,

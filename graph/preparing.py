@@ -8,16 +8,17 @@ import os
 import platform
 import random
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.config import RunConfig
+from ..core.errors import ConfigError
 from ..core.progress import Note
-from ..core.records import Quarantined, Sample
+from ..core.records import Quarantined
 from ..curation.balance import assert_imported
 from ..curation.holdout import choose_holdout
 from ..formats.importing import import_data, stream_data
@@ -25,23 +26,15 @@ from ..formats.quarantine import refuse_if_too_many, write_quarantine
 from ..stores.samples import MANIFEST, Version, write_version
 from .deps import Deps
 from .indexing import index_version
+from .overlap import Compared, compare, exchanges, write_overlap
+from .samples import Chosen, Samples
 from .sealing import seal
 from .state import LoopState
 
 STAGED = "imported.partial"
 """Folder of an import until its rows are published; it is removed with the node's end."""
-
-
-class Samples(Protocol):
-    """Samples that can be counted and streamed again and again."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        ...
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield them, in the same order each time."""
-        ...
+FEWEST_TRAINING_ROWS = 8
+"""Under these, there is nothing to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +52,6 @@ class Staged:
     quarantined: list[Quarantined]
     format: str
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Those of some samples whose ids were chosen, or were not, in their own order."""
-
-    rows: Samples
-    ids: Container[str]
-    count: int
-    inside: bool = True
-
-    def __len__(self) -> int:
-        """Return how many were chosen."""
-        return self.count
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Stream them."""
-        return (sample for sample in self.rows if (sample.id in self.ids) == self.inside)
 
 
 @contextmanager
@@ -135,6 +110,37 @@ def split(samples: Samples, config: RunConfig) -> tuple[Samples, Samples]:
     return training, Chosen(samples, ids, len(ids))
 
 
+def compared(training: Samples, held: Samples, config: RunConfig, form: str) -> Compared:
+    """Return the training rows, held against the evaluation data from elsewhere.
+
+    Raises:
+        ConfigError: too few rows are left to train on.
+    """
+    foreign = held if config.evaluation.data is not None else ()
+    found = compare(training, exchanges(foreign), config, form)
+    refuse_too_few(config, len(found.training), found.excluded)
+    return found
+
+
+def refuse_too_few(config: RunConfig, rows: int, excluded: Sequence[Quarantined] = ()) -> None:
+    """Refuse a run that has next to nothing to train on.
+
+    Raises:
+        ConfigError: naming what was left out of the rows for its overlap with evaluation data.
+    """
+    if rows >= FEWEST_TRAINING_ROWS:
+        return
+    what = f"{config.data.path}: {rows} rows are left to train on"
+    needed = f"at least {FEWEST_TRAINING_ROWS} are needed"
+    if not excluded:
+        raise ConfigError(f"{what}, {needed}; give more rows, or raise data.limit")
+    raise ConfigError(
+        f"{what} without {len(excluded)} that overlap evaluation data, the first"
+        f" {excluded[0].source} ({excluded[0].reason}), {needed}; give other rows, or set"
+        " evaluation.exclude_overlap to false"
+    )
+
+
 def machine(deps: Deps) -> dict[str, Any]:
     """Return what the run's figures were made on."""
     return {
@@ -156,9 +162,13 @@ def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
 def _publish(deps: Deps, imported: Staged) -> str:
     config = deps.config
     samples = select(imported.rows, config)
-    training, held = split(samples, config)
+    selected, held = split(samples, config)
+    found = compared(selected, held, config, imported.format)
+    training = found.training
     elsewhere = config.evaluation.data
-    write_quarantine(imported.quarantined, deps.folder / "quarantine.jsonl")
+    left_out = [*imported.quarantined, *found.excluded]
+    write_quarantine(left_out, deps.folder / "quarantine.jsonl")
+    write_overlap(found, deps.folder)
     apart = write_version(
         deps.folder / "holdout", held, parent=None, made_by={"step": "holdout", "seed": config.seed}
     )
@@ -172,9 +182,10 @@ def _publish(deps: Deps, imported: Staged) -> str:
     counts = {
         "imported": imported.total,
         "holdout": apart.rows if elsewhere is None else 0,
-        "quarantined": len(imported.quarantined),
+        "quarantined": len(left_out),
         "not_selected": len(imported.rows) - len(samples),
     }
+    overlap = {"overlapping": len(found.overlapping)} if found.is_compared else {}
     assert_imported(
         imported=imported.total,
         rows=manifest.rows,
@@ -184,7 +195,7 @@ def _publish(deps: Deps, imported: Staged) -> str:
     )
     index_version(deps, 0)
     deps.facts.put("machine", machine(deps))
-    deps.facts.put("data", {**counts, "format": imported.format})
+    deps.facts.put("data", {**counts, **overlap, "format": imported.format})
     deps.facts.put("holdout", apart.sha256)
     deps.facts.put("round.0.dataset", {"rows": manifest.rows, "sha256": manifest.sha256})
     deps.facts.put("rounds_seen", 1)
@@ -196,6 +207,8 @@ def _publish(deps: Deps, imported: Staged) -> str:
                 f" {first.reason} (all of them in quarantine.jsonl)"
             )
         )
+    if (note := found.note()) is not None:
+        deps.report(note)
     summary = (
         f"{imported.total} rows ({imported.format}): {manifest.rows} to train on,"
         f" {counts['holdout']} held out, {counts['quarantined']} quarantined,"
@@ -203,13 +216,4 @@ def _publish(deps: Deps, imported: Staged) -> str:
     )
     if elsewhere is not None:
         summary += f"; {apart.rows} rows of {elsewhere} to evaluate on"
-        evaluated = {sample.messages for sample in held}
-        both = len(evaluated & {row.messages for row in training if row.messages in evaluated})
-        if both:
-            deps.report(
-                Note(
-                    f"{both} rows of evaluation.data are trained on too: their loss tells memory,"
-                    " not learning; take them out of one of the two files"
-                )
-            )
     return summary

@@ -16,7 +16,6 @@ from ..agents.prover import Evidence, Prover
 from ..agents.reference import reference_from
 from ..agents.rewriter import Rewriter
 from ..checks.context import CheckContext, Embed
-from ..checks.decontamination import EvaluationIndex
 from ..checks.words import normalise
 from ..core.errors import Interrupted, TooManyFailures
 from ..core.progress import Progress
@@ -33,6 +32,7 @@ from ..stores.tables import read_embeddings, read_signals
 from .chats import LedgerChat
 from .deps import Deps
 from .embedding import embedder_of, one_at_a_time
+from .overlap import known_evaluation
 from .planning import flags_of
 from .refine import Case, build_refine, refine
 from .sources import Case as Call
@@ -90,7 +90,7 @@ class _Work:
         self._embed = embed
         self._signals = evidence.signals
         self._graph = build_refine()
-        self._decontamination = EvaluationIndex.of(deps.holdout())
+        self._decontamination = known_evaluation(deps.folder)
         self._known = frozenset(normalise(sample.prompt) for sample in self._version)
 
     async def all(self, todo: list[Task], plan: Plan) -> None:

@@ -18,8 +18,8 @@ from ..stores.samples import Version
 from ..stores.tables import read_embeddings, read_signals, write_embeddings
 from ..stores.vectors import ChromaIndex
 from .deps import Deps
-from .preparing import Samples
 from .reporting import advance_in
+from .samples import Samples
 
 FEWEST_VECTORS = 8
 

@@ -10,6 +10,7 @@ from middo.core.config import RunConfig
 from middo.core.errors import ConfigError, DataError
 from middo.core.progress import Event, Note
 from middo.core.records import Message, Sample
+from middo.graph.overlap import compare
 from middo.graph.preflight import check
 from middo.graph.preparing import STAGED, count_usable, prepare, select, split, staged
 from middo.graph.state import LoopState
@@ -25,6 +26,14 @@ def configured(**sections: Any) -> RunConfig:
 
 def texts(samples: Any) -> set[tuple[Message, ...]]:
     return {sample.messages for sample in samples}
+
+
+def pair(prompt: str, answer: str) -> tuple[Message, ...]:
+    return (Message("user", prompt), Message("assistant", answer))
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
 def samples(count: int) -> list[Sample]:
@@ -94,12 +103,72 @@ def test_evaluation_data_takes_the_place_of_a_split(tmp_path: Path) -> None:
         _, summary = prepare(deps, START)
         facts = deps.facts.get("data")
         training, held = deps.version(0), deps.holdout()
-    assert (len(training), len(held)) == (20, 8)
+    assert (len(training), len(held)) == (18, 8)
+    assert not texts(training) & texts(held)
     # None of the imported rows is held out: the equation is about them alone.
-    assert (facts["imported"], facts["holdout"]) == (20, 0)
-    assert f"0 held out, 0 quarantined, 0 not selected; 8 rows of {own}" in summary
+    assert (facts["imported"], facts["holdout"], facts["overlapping"]) == (20, 0, 2)
+    assert f"0 held out, 2 quarantined, 0 not selected; 8 rows of {own}" in summary
     (note,) = [event for event in events if isinstance(event, Note)]
-    assert note.text.startswith("2 rows of evaluation.data are trained on too")
+    assert note.text.startswith("2 rows overlap evaluation data and are not trained on, the first")
+    listed = read_lines(tmp_path / "run/quarantine.jsonl")
+    assert [line["source"] for line in listed] == ["rows.jsonl:19", "rows.jsonl:20"]
+    assert listed[0]["reason"] == 'overlaps evaluation data: "say 142542 in 18 ways"'
+    assert listed[0]["row"] == json.loads(rows.read_text("utf-8").splitlines()[18])
+
+
+def test_overlapping_rows_are_trained_on_where_that_is_wanted_and_told(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 20)
+    own = write_rows(tmp_path / "own.jsonl", 8, first=18)
+    events: list[Event] = []
+    evaluation = {"data": str(own), "exclude_overlap": False}
+    sections = {"data": {"path": str(rows)}, "evaluation": evaluation}
+    with opened(tmp_path / "run", events, **sections) as deps:
+        prepare(deps, START)
+        facts, training = deps.facts.get("data"), deps.version(0)
+    assert (len(training), facts["quarantined"], facts["overlapping"]) == (20, 0, 2)
+    (note,) = [event for event in events if isinstance(event, Note)]
+    assert note.text.startswith("2 rows overlap evaluation data and are trained on all the same")
+    listed = read_lines(tmp_path / "run/overlap.jsonl")
+    assert [line["source"] for line in listed] == ["rows.jsonl:19", "rows.jsonl:20"]
+
+
+def test_a_run_that_would_have_nothing_left_to_train_on_is_refused(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 10)
+    settings = configured(data={"path": str(rows)}, evaluation={"data": str(rows)})
+    with pytest.raises(ConfigError, match=r"0 rows are left .* without 10 that overlap") as caught:
+        check(settings)
+    assert "evaluation.exclude_overlap" in str(caught.value)
+
+
+def test_an_answer_in_an_earlier_turn_counts_as_overlap() -> None:
+    told = "the quick brown fox jumps over the lazy dog and then goes home to sleep"
+    turns = (*(Message("user", "a"), Message("assistant", told)), *pair("thanks", "welcome"))
+    found = compare(
+        [Sample("s", turns, "x:1"), Sample("t", pair("hello", "hi"), "x:2")],
+        [("Say it", told)],
+        RunConfig(),
+        "messages",
+    )
+    assert [row.source for row in found.overlapping] == ["x:1"]
+    assert [sample.id for sample in found.training] == ["t"]
+
+
+def test_what_many_evaluation_rows_share_is_their_template() -> None:
+    asked = "Read the text below and answer the question that follows it in one word: {}"
+    evaluated = [(asked.format(f"of number {n} and only of it"), f"{n}") for n in range(40)]
+    training = [
+        Sample("same", pair(asked.format("of number 7 and only of it"), "seven"), "x:1"),
+        Sample("other", pair(asked.format("who came home yesterday"), "she"), "x:2"),
+    ]
+    found = compare(training, evaluated, RunConfig(), "messages")
+    assert [row.source for row in found.overlapping] == ["x:1"]
+
+
+def test_rows_of_the_hold_out_split_are_compared_with_nothing(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 20)
+    with opened(tmp_path / "run", data={"path": str(rows)}) as deps:
+        prepare(deps, START)
+        assert "overlapping" not in deps.facts.get("data")
 
 
 def test_rows_of_evaluation_data_are_drawn_by_the_seed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 # make check   formatting, lint, types, and what bandit knows of
 # make recording   record the demo's teacher anew: make recording TEACHER=FILE.gguf
 # make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
-# make detection, gates    whether defects are found and bad proposals refused (benchmarks/README.md)
+# make detection, repair, gates   are defects found, repaired, bad proposals refused? (the same place)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ PACKAGES := agents checks cli core curation formats graph inspection prompts pro
 BENCHMARKS := scale loop soak training precision quality diagnosis viewer
 
 # Parts of benchmarks/defects.py: an hour or more each.
-DEFECTS := detection
+DEFECTS := detection repair
 # The critic of `make gates`, provider:model, or `none`; and the run whose model proves.
 CRITIC ?= none
 PROVER ?= $(wildcard benchmarks/results/detection/run)

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import detection
+from benchmarks import detection, repair
 
-PARTS = {"detection": detection}
+PARTS = {"detection": detection, "repair": repair}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ def holdout_loss(losses: Floats, tokens: Integers, *, seed: int) -> Interval:
     Raises:
         ValueError: no row has a finite loss.
     """
-    return _bootstrap(losses, tokens, seed)
+    return weighted_mean(losses, tokens, seed=seed)
 
 
 def compare(current: Floats, other: Floats, tokens: Integers, *, seed: int) -> Interval:
@@ -77,7 +77,7 @@ def compare(current: Floats, other: Floats, tokens: Integers, *, seed: int) -> I
     both = np.isfinite(current) & np.isfinite(other)
     difference = np.full(current.shape, np.nan)
     np.subtract(current, other, out=difference, where=both)
-    return _bootstrap(difference, tokens, seed)
+    return weighted_mean(difference, tokens, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,12 @@ def best_round(rounds: Sequence[tuple[int, float, Gate]]) -> int:
     return min(standing)[1]
 
 
-def _bootstrap(values: Floats, tokens: Integers, seed: int) -> Interval:
+def weighted_mean(values: Floats, tokens: Integers, *, seed: int) -> Interval:
+    """Return a weighted mean of rows with its interval; arguments as `holdout_loss`.
+
+    Raises:
+        ValueError: no row has a finite value.
+    """
     usable = np.isfinite(values) & (tokens > 0)
     rows = int(usable.sum())
     if not rows:

@@ -4,6 +4,7 @@
 # make check   formatting, lint, types, and what bandit knows of
 # make recording   record the demo's teacher anew: make recording TEACHER=FILE.gguf
 # make bench   the benchmarks, one after the other: make bench DATA=FILE (see benchmarks/README.md)
+# make detection, repair, gates   are defects found, repaired, bad proposals refused? (the same place)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +21,13 @@ PACKAGES := agents checks cli core curation formats graph inspection prompts pro
   stores telemetry training viewer
 BENCHMARKS := scale loop soak training precision quality diagnosis viewer
 
-.PHONY: demo test torture check bench recording $(BENCHMARKS) clean
+# Parts of benchmarks/defects.py: an hour or more each.
+DEFECTS := detection repair
+# The critic of `make gates`, provider:model, or `none`; and the run whose model proves.
+CRITIC ?= none
+PROVER ?= $(wildcard benchmarks/results/detection/run)
+
+.PHONY: demo test torture check bench recording $(BENCHMARKS) $(DEFECTS) gates clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/middo run
@@ -50,6 +57,18 @@ diagnosis: OPTIONS := $(if $(REFERENCE_PYTHON),--reference-python $(REFERENCE_PY
 $(BENCHMARKS): $(VENV)/demo.done
 	mkdir -p benchmarks/results
 	$(BIN)/python -m benchmarks.$@ --data $(DATA) --json benchmarks/results/$@.json $(OPTIONS)
+
+$(DEFECTS): $(VENV)/demo.done
+	mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks.defects $@ --data $(DATA) --out benchmarks/results/$@ \
+	  --json benchmarks/results/$@.json $(OPTIONS)
+
+gates: $(VENV)/demo.done
+	mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks.critic --data $(DATA) --model $(CRITIC) \
+	  --out benchmarks/results/gates-$(notdir $(CRITIC)).jsonl \
+	  --json benchmarks/results/gates-$(notdir $(CRITIC)).json \
+	  $(if $(PROVER),--run $(PROVER)) $(OPTIONS)
 
 NAME ?= Qwen2.5-Coder-1.5B-Instruct ($(notdir $(TEACHER)))
 LICENCE ?= Apache-2.0

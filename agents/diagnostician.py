@@ -7,7 +7,7 @@ why; it never sends noise to paid models.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.config import SignalsConfig
 from ..core.records import Axis, Flag
+from ..curation.selection import select
 from ..signals.clusters import ClusterMap, Match
 from ..signals.density import Density
 from ..signals.quality import Calibration
@@ -53,7 +54,9 @@ class Diagnosis:
     """What the diagnostician found.
 
     Attributes:
-        flags: one per flagged sample and axis, in order of axis, then id.
+        flags: one per sample and axis to refine, in order of axis, then id.
+        beyond: samples beyond a threshold: the flagged ones, whatever `signals.selection` sends to
+            refinement instead.
         axes: a report per configured axis.
         cautions: what a reader should know before trusting the figures.
         complexity: float64[n], the score of each sample in order of id.
@@ -62,6 +65,7 @@ class Diagnosis:
     """
 
     flags: tuple[Flag, ...]
+    beyond: frozenset[str]
     axes: dict[Axis, AxisReport]
     cautions: tuple[str, ...]
     complexity: NDArray[np.float64]
@@ -80,8 +84,10 @@ def diagnose(
     suppressed: Mapping[Axis, frozenset[str]],
     clusters: ClusterMap | None,
     drift: Match | None,
+    seed: int,
+    number: int,
 ) -> Diagnosis:
-    """Apply the thresholds.
+    """Apply the thresholds, and select by them what is refined, or without them.
 
     Args:
         signals: of the data set.
@@ -93,6 +99,8 @@ def diagnose(
         suppressed: samples whose proposals were all refused on an axis; not flagged there again.
         clusters: the map of the data set.
         drift: how the map changed since the last diagnosis.
+        seed: of the run, for samples that are drawn.
+        number: of the round, for the same.
     """
     shift = 0.0
     if holdout_loss is not None and reference.holdout_loss is not None:
@@ -123,7 +131,53 @@ def diagnose(
             len(candidates) - len(kept),
         )
     cautions = _cautions(signals, calibration, reference, reports, flags, clusters, drift)
-    return Diagnosis(tuple(flags), reports, cautions, scores, reference, shift)
+    beyond = frozenset(flag.sample_id for flag in flags)
+    if config.selection != "signals":
+        able = _able(signals, density, scores, reports, suppressed)
+        bounds = {axis: reports[axis].threshold or 0.0 for axis in able}
+        flags = select(flags, able, bounds, how=config.selection, seed=seed, round=number)
+        count = len({flag.sample_id for flag in flags})
+        cautions = (_told(config.selection, count, len(beyond)), *cautions)
+        for axis in able:
+            mine = sum(flag.axis is axis for flag in flags)
+            reports[axis] = replace(reports[axis], flagged=mine)
+    return Diagnosis(tuple(flags), beyond, reports, cautions, scores, reference, shift)
+
+
+def _able(
+    signals: Signals,
+    density: Density | None,
+    complexity: NDArray[np.float64],
+    reports: Mapping[Axis, AxisReport],
+    suppressed: Mapping[Axis, frozenset[str]],
+) -> dict[Axis, dict[str, float]]:
+    """Return the samples that can be refined on each axis that is on, with their scores."""
+    sparse = np.full(len(signals.ids), np.nan)
+    if density is not None:
+        sparse[signals.embedded] = density.values
+    columns = {
+        Axis.COMPLEXITY: complexity,
+        Axis.DIVERSITY: sparse,
+        Axis.QUALITY: signals.quality,
+    }
+    return {
+        axis: {
+            name: float(score)
+            for name, score, why in zip(signals.ids, column, signals.unscored, strict=True)
+            if why is None and np.isfinite(score) and name not in suppressed[axis]
+        }
+        for axis, column in columns.items()
+        if reports[axis].on
+    }
+
+
+def _told(selection: str, count: int, flagged: int) -> str:
+    """Say what is refined instead of what the signals flag."""
+    how = "drawn at random" if selection == "random" else "all that can be"
+    return (
+        f"signals.selection is {selection}: {count} samples are refined, {how}, in place of the"
+        f" {flagged} that the signals flag"
+    )
 
 
 def _complexity(

@@ -15,7 +15,6 @@ after it.
 import argparse
 import asyncio
 import json
-import math
 import sys
 import time
 from collections import defaultdict
@@ -24,15 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.asking import opened_critic
+from benchmarks.counting import chosen, interval
 from benchmarks.machine import table, write
 from middo.agents.critic import Critic, decide
-from middo.core.chat import Answer, AnswerFailed, Prompt
-from middo.core.config import RunConfig
+from middo.core.chat import AnswerFailed
 from middo.core.records import Axis, Message, Proposal, Sample, sample_id
-from middo.formats.configuration import load_config
-from middo.providers.line import Line
-from middo.providers.resolve import chat_model
-from middo.providers.structured import ask
 
 SAMPLES = Path(__file__).parents[1] / "tests" / "hostile" / "samples.jsonl"
 LONGEST = 1_500
@@ -117,35 +113,13 @@ class Pair:
     hostile: Told
 
 
-class Asked:
-    """A `Chat` without ledger or budget."""
-
-    def __init__(self, line: Line) -> None:
-        """Ask through a line."""
-        self._line = line
-
-    async def __call__(self, prompt: Prompt, schema: type[Answer], *, attempt: int) -> Answer:
-        """Return the model's answer."""
-        return (await ask(self._line, prompt, schema)).value
-
-
 def main() -> None:
     """Ask, count, print the tables."""
     choice = parsed()
     samples = chosen(read_samples(choice.samples), choice.limit)
-    flags = {"agents.critic.model": choice.model}
-    named = load_config(None, flags=flags, environ={}).agents.roles["critic"].chain[0]
-    params = {"max_tokens": 256} if choice.model.startswith("llamacpp:") else {}
-    teacher = named.model_copy(update={"params": params})
-    model = chat_model(teacher, seed=RunConfig().seed, concurrency=1)
     started = time.monotonic()
-    try:
-        critic = Critic(Asked(Line(model, name=choice.model)))
+    with opened_critic(choice.model) as critic:
         refused, pairs = asyncio.run(measure(critic, samples))
-    finally:
-        close = getattr(model, "close", None)
-        if callable(close):
-            close()
     seconds = round(time.monotonic() - started)
     name = Path(choice.model).name
     print(f"{name}: {refused} of {len(BAD)} bad proposals refused as they are, {seconds} s")
@@ -179,13 +153,6 @@ def spoken(sample: dict[str, Any]) -> str:
     """Return a hostile text as it stands in the data."""
     times = int(sample.get("repeat", 1))
     return str(sample["text"]) * times + str(sample.get("end", ""))
-
-
-def chosen(samples: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
-    """Return at most `limit` samples, evenly spread over the list."""
-    if limit is None or limit >= len(samples):
-        return samples
-    return [samples[number * len(samples) // limit] for number in range(limit)]
 
 
 async def measure(critic: Critic, samples: Sequence[dict[str, Any]]) -> tuple[int, list[Pair]]:
@@ -246,15 +213,6 @@ def summed(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         "other_word": sum(pair.hostile.word != pair.plain.word for pair in pairs),
         "no_answer": sum(pair.hostile.word == "failed" for pair in pairs),
     }
-
-
-def interval(hits: int, asked: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share."""
-    z = 1.96
-    share, spare = hits / asked, z * z / asked
-    centre = (share + spare / 2) / (1 + spare)
-    half = z / (1 + spare) * math.sqrt(share * (1 - share) / asked + spare / (4 * asked))
-    return round(max(0.0, centre - half), 3), round(min(1.0, centre + half), 3)
 
 
 def report(pairs: Sequence[Pair]) -> str:

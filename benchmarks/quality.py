@@ -27,18 +27,15 @@ from benchmarks.damage import KINDS as UNSEEN
 from benchmarks.damage import Pair, damage
 from benchmarks.form import FormJudge, form
 from benchmarks.machine import peak_memory_mb, table, write
+from benchmarks.seeding import usable_pairs
 from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Message
-from middo.formats.importing import import_data
 from middo.signals.calibration import FEWEST_ROWS, calibrate
 from middo.signals.controls import FEWEST_WORDS, KINDS, MOST_OF_A_KIND, build_controls
 from middo.signals.roc import auc
 from middo.training.device import pick_device, pick_dtype
 from middo.training.scorer import Scorer
 from middo.training.sources import resolve_model
-
-LONGEST_ANSWER, LONGEST_PROMPT = 110, 120
-"""Words: damaged rows are many, and long ones cost most."""
 
 Scores = dict[str, dict[str, Measured]]
 Signal = Callable[[Measured], float | None]
@@ -119,13 +116,7 @@ def main() -> None:
 
 def choose_rows(data: str, count: int, seed: int) -> list[Pair]:
     """Return a seeded choice of single-turn rows with answers of usual length."""
-    pairs = [
-        Pair(sample.id, sample.prompt, sample.answer)
-        for sample in import_data(data).samples
-        if [message.role for message in sample.messages] == ["user", "assistant"]
-        and FEWEST_WORDS <= len(sample.answer.split()) <= LONGEST_ANSWER
-        and len(sample.prompt.split()) <= LONGEST_PROMPT
-    ]
+    pairs = usable_pairs(data)
     if len(pairs) < 2:
         sys.exit(f"{data}: holds no two rows with answers of {FEWEST_WORDS} words or more")
     order = np.random.default_rng(seed).permutation(len(pairs))[:count]

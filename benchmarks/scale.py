@@ -191,6 +191,8 @@ def measure(data: str, size: int, folder: Path) -> dict[str, Any]:
         suppressed={axis: frozenset() for axis in Axis},
         clusters=clusters,
         drift=match_clusters(clusters.labels, clusters.labels),
+        seed=SEED,
+        number=0,
     )
     steps.end("thresholds")
     labels, path = clusters.labels, folder / "signals.parquet"

@@ -90,6 +90,9 @@ class SignalsConfig(Section):
     """What the diagnostician measures and how much it flags."""
 
     axes: list[Axis] = Field(list(Axis), min_length=1, description="axes to diagnose")
+    selection: Literal["signals", "random", "all"] = Field(
+        "signals", description="samples to refine: those flagged, as many at random, or all"
+    )
     share: Share = Field(0.08, description="share of the rows to flag per axis at the first look")
     k: dict[Axis, float] = Field(
         {}, description="fixed threshold factors, instead of those chosen from `share`"
@@ -299,6 +302,7 @@ class RunConfig(Section):
 LATER: tuple[tuple[str, Any], ...] = (
     ("evaluation.exclude_overlap", True),
     ("evaluation.tasks", []),
+    ("signals.selection", "signals"),
 )
 """Dotted keys that a version added, with their defaults, which the hash leaves out.
 

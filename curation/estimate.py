@@ -51,11 +51,11 @@ def expected_flags(
 
     Each axis flags `signals.share` of the rows, or the tail of a normal distribution beyond a fixed
     k. Axes are taken as independent; a sample with several flags is refined for the first of
-    `PRECEDENCE`.
+    `PRECEDENCE`. With `signals.selection: all` every row is refined, in every round.
 
     Args:
         rows: trained rows that can be scored.
-        signals: axes, share, k.
+        signals: axes, selection, share, k.
         quality: whether there are rows enough to calibrate the quality axis on.
         rounds: refinements.
         max_samples: `refinement.max_samples`.
@@ -64,6 +64,8 @@ def expected_flags(
     for axis in Axis:
         k = signals.k.get(axis)
         share = signals.share if k is None else NormalDist().cdf(-k)
+        if signals.selection == "all":
+            share = 1.0
         shares[axis] = share if axis in signals.axes else 0.0
     if not quality:
         shares[Axis.QUALITY] = 0.0
@@ -73,7 +75,8 @@ def expected_flags(
     for axis in PRECEDENCE:
         first[axis] = left * shares[axis]
         left -= first[axis]
-    found = [Flagged(first).scaled(AGAIN**number) for number in range(rounds)]
+    again = 1.0 if signals.selection == "all" else AGAIN
+    found = [Flagged(first).scaled(again**number) for number in range(rounds)]
     if max_samples is None:
         return found
     return [

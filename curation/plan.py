@@ -70,6 +70,7 @@ def plan_refinement(
     suppressed: Collection[tuple[str, Axis]] = frozenset(),
     *,
     weights: Mapping[Axis, float] | None = None,
+    places: Mapping[str, int] | None = None,
 ) -> Plan:
     """Share the refine budget among the axes and choose the samples.
 
@@ -84,13 +85,16 @@ def plan_refinement(
             same; an id is the hash of the text, so a changed text is another id.
         weights: part of the budget that each axis gets, instead of the proportion of its samples.
             What an axis has no samples for goes to the others.
+        places: of each flagged sample in an order that was drawn, where no sample counts as worse
+            than another.
     """
     listed = list(flags)
     by_sample = _by_sample(flag for flag in listed if (flag.sample_id, flag.axis) not in suppressed)
     tasks = {name: _task(name, found) for name, found in by_sample.items()}
     queues: dict[Axis, list[tuple[float, str]]] = {axis: [] for axis in PRECEDENCE}
     for name, task in tasks.items():
-        queues[task.axis].append((-_severity(by_sample[name][task.axis]), name))
+        first = -_severity(by_sample[name][task.axis]) if places is None else places[name]
+        queues[task.axis].append((first, name))
     budget = len(tasks) if max_samples is None else min(max_samples, len(tasks))
     counts = {axis: len(queue) for axis, queue in queues.items()}
     shares = _shares(counts, budget) if weights is None else _weighted(counts, weights, budget)
@@ -102,7 +106,14 @@ def plan_refinement(
         shares=shares,
         flagged=len(tasks),
         suppressed=left_out,
-        rationale=_rationale(queues, shares, max_samples, left_out, weights is not None),
+        rationale=_rationale(
+            queues,
+            shares,
+            max_samples,
+            left_out,
+            rule="in proportion to the flags" if weights is None else "as planned",
+            order="the worst first" if places is None else "in a drawn order",
+        ),
     )
 
 
@@ -168,7 +179,9 @@ def _rationale(
     shares: Mapping[Axis, int],
     max_samples: int | None,
     suppressed: int,
-    weighted: bool,
+    *,
+    rule: str,
+    order: str,
 ) -> str:
     parts = [f"{axis} {shares[axis]} of {len(queue)}" for axis, queue in queues.items() if queue]
     if not parts:
@@ -176,10 +189,8 @@ def _rationale(
     elif max_samples is None or sum(shares.values()) == sum(map(len, queues.values())):
         text = f"every flagged sample is refined: {', '.join(parts)}"
     else:
-        rule = "as planned" if weighted else "in proportion to the flags"
         text = (
-            f"at most {max_samples} samples are refined, shared {rule}, the worst first:"
-            f" {', '.join(parts)}"
+            f"at most {max_samples} samples are refined, shared {rule}, {order}: {', '.join(parts)}"
         )
     if suppressed:
         text += f"; {suppressed} flags left out, their proposals were all rejected before"

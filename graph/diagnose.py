@@ -86,6 +86,8 @@ def diagnose(
             suppressed={axis: frozenset() for axis in Axis},
             clusters=clusters,
             drift=None,
+            seed=config.seed,
+            number=0,
         )
         labels = clusters.labels if clusters else {}
         columns = table(signals, found.complexity, near, labels, found.flags)

@@ -107,16 +107,15 @@ def _proof_figures(
 ) -> dict[str, Any] | None:
     """Return what proposals of this round are held against; see `agents.prover.Evidence`.
 
-    The measure are the unflagged rows, or all of them where each is flagged. None where no row
-    could be scored: then none is flagged, and there is nothing to prove.
+    The measure are the rows within all thresholds, or all of them where there is none. None where
+    no row could be scored: then none is flagged, and there is nothing to prove.
     """
     if signals.loss_tuned is None:
         raise ValueError("a round's signals come from base and tuned model")
-    flagged = {flag.sample_id for flag in found.flags}
     scored = np.isfinite(signals.loss_tuned)
     if not scored.any():
         return None
-    calm = scored & np.array([name not in flagged for name in signals.ids], dtype=np.bool_)
+    calm = scored & np.array([name not in found.beyond for name in signals.ids], dtype=np.bool_)
     calm = calm if calm.any() else scored
     losses = signals.loss_tuned[calm]
     base, tuned = read_holdout(deps, 0, "base"), read_holdout(deps, source)

@@ -6,6 +6,7 @@ refining reads it.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from ..agents.reference import Floats, Reference, fit_reference, reference_from
 from ..core.chat import AnswerFailed
 from ..core.records import Axis, Fate, Flag
 from ..curation.plan import Plan, plan_refinement
+from ..curation.selection import shuffled
 from .deps import Deps
 from .sources import Case
 from .surveying import Survey
@@ -73,12 +75,12 @@ async def plan_round(deps: Deps, number: int, survey: Survey) -> Planned:
         ProviderError: the model's provider is down or refuses.
         BudgetReached: a cap was met before the call.
     """
-    config, limit = deps.config, deps.config.refinement.max_samples
+    config = deps.config
     reference = _standing(deps, number, survey)
     found = _flagged(deps, number, survey, reference)
     role = config.agents.diagnostician
     if role is None or not found.flags:
-        return Planned(found, plan_refinement(found.flags, limit))
+        return Planned(found, _shared(deps, number, found))
     summary = _summary(deps, number, survey, found)
     try:
         wish = await Planner(deps.chats.chat(Case("diagnostician", number))).ask(
@@ -87,7 +89,7 @@ async def plan_round(deps: Deps, number: int, survey: Survey) -> Planned:
     except AnswerFailed as error:
         caution = f"{role.model} gave no plan, the code's own stands: {error}"
         found = replace(found, cautions=(*found.cautions, caution))
-        return Planned(found, plan_refinement(found.flags, limit))
+        return Planned(found, _shared(deps, number, found))
     moves = hold(wish, found.axes, config.agents.plan, config.signals.k)
     if moves.k:
         values = _values(survey, found)
@@ -98,8 +100,19 @@ async def plan_round(deps: Deps, number: int, survey: Survey) -> Planned:
         if not found.flags:
             caution = f"with the k that {role.model} planned, no sample is flagged"
             found = replace(found, cautions=(*found.cautions, caution))
-    plan = plan_refinement(found.flags, limit, weights=moves.weights)
+    plan = _shared(deps, number, found, moves.weights)
     return Planned(found, plan, Asked(role.model, wish, moves))
+
+
+def _shared(
+    deps: Deps, number: int, found: Diagnosis, weights: Mapping[Axis, float] | None = None
+) -> Plan:
+    """Share the refine budget among what is flagged; without the signals no sample comes first."""
+    flags, config = found.flags, deps.config
+    drawn = None
+    if config.signals.selection != "signals":
+        drawn = shuffled(flags, seed=config.seed, round=number)
+    return plan_refinement(flags, config.refinement.max_samples, weights=weights, places=drawn)
 
 
 def flags_of(diagnosis: dict[str, Any]) -> list[Flag]:
@@ -151,6 +164,8 @@ def _flagged(deps: Deps, number: int, survey: Survey, reference: Reference) -> D
         suppressed=_suppressed(deps, number),
         clusters=survey.clusters,
         drift=survey.drift,
+        seed=deps.config.seed,
+        number=number,
     )
 
 

@@ -191,6 +191,8 @@ def test_the_diagnosis_says_why_there_are_no_ratings(database: Database) -> None
         suppressed={axis: frozenset() for axis in Axis},
         clusters=None,
         drift=None,
+        seed=7,
+        number=0,
     )
     told = [caution for caution in found.cautions if "rating" in caution]
     assert told == [

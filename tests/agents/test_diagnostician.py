@@ -83,6 +83,8 @@ def look(
         "suppressed": NONE,
         "clusters": None,
         "drift": None,
+        "seed": 7,
+        "number": 0,
     }
     reference = reference or fit_reference(found, near, config, 1.0)
     return diagnose(
@@ -339,3 +341,53 @@ def test_an_axis_that_was_off_has_no_k_to_move() -> None:
     kept = look(blind, density(blind), quality=OFF).reference
     with pytest.raises(ValueError, match="quality was off at the first diagnosis"):
         kept.moved(Axis.QUALITY, 1.0, blind.quality)
+
+
+def selected(selection: str, **options: Any) -> tuple[Diagnosis, Diagnosis]:
+    one = signals()
+    config = SignalsConfig.model_validate({"share": 0.05, "selection": selection})
+    return look(one, density(one)), look(one, density(one), config=config, **options)
+
+
+def test_a_random_selection_is_as_large_and_another() -> None:
+    usual, drawn = selected("random")
+    assert [flag.axis for flag in drawn.flags] == [flag.axis for flag in usual.flags]
+    assert flagged(drawn) != flagged(usual)
+    assert drawn.beyond == usual.beyond == {name(HARD), name(SPARSE), name(WEAK)}
+    assert drawn.cautions[0] == (
+        "signals.selection is random: 3 samples are refined, drawn at random, in place of the 3"
+        " that the signals flag"
+    )
+    assert drawn.cautions[1:] == usual.cautions
+    assert selected("random")[1].flags == drawn.flags
+    assert selected("random", seed=8)[1].flags != drawn.flags
+    assert selected("random", number=1)[1].flags != drawn.flags
+    for flag in drawn.flags:
+        assert flag.reason == "drawn at random, whatever its score"
+        assert flag.threshold == drawn.axes[flag.axis].threshold
+
+
+def test_all_means_every_sample_that_can_be_refined() -> None:
+    _, found = selected("all")
+    assert len({flag.sample_id for flag in found.flags}) == COUNT
+    assert {axis: report.flagged for axis, report in found.axes.items()} == {
+        Axis.COMPLEXITY: COUNT,
+        Axis.DIVERSITY: COUNT,
+        Axis.QUALITY: COUNT,
+    }
+    assert len(found.beyond) == 3
+    assert "40 samples are refined, all that can be, in place of the 3" in found.cautions[0]
+    refused = {**NONE, Axis.QUALITY: frozenset({name(1)})}
+    _, fewer = selected("all", suppressed=refused)
+    assert fewer.axes[Axis.QUALITY].flagged == COUNT - 1
+    assert (name(1), "quality") not in flagged(fewer)
+
+
+def test_what_could_not_be_scored_is_neither_drawn_nor_among_all() -> None:
+    broken = replace(rows()[0], unscored="too_long", loss=0.0)
+    one = signals(rows({0: broken}))
+    for selection in ("random", "all"):
+        config = SignalsConfig.model_validate({"share": 0.05, "selection": selection})
+        for seed in range(30):
+            found = look(one, density(one), config=config, seed=seed)
+            assert name(0) not in {flag.sample_id for flag in found.flags}

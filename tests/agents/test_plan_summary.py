@@ -15,6 +15,7 @@ C, D, Q = Axis.COMPLEXITY, Axis.DIVERSITY, Axis.QUALITY
 def diagnosis(**changes: Any) -> Diagnosis:
     plain: dict[str, Any] = {
         "flags": tuple(Flag(f"id{i}", C if i < 70 else Q, 9.0, 1.0, "r") for i in range(150)),
+        "beyond": frozenset({"a"}),
         "axes": {
             C: AxisReport(True, "", 1.5, 1.5, 70, 12),
             D: AxisReport(False, "too few samples with an embedding", None, None, 0, 0),

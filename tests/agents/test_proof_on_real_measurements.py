@@ -118,6 +118,8 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         suppressed={axis: frozenset() for axis in Axis},
         clusters=None,
         drift=None,
+        seed=7,
+        number=0,
     )
     flagged = {flag.sample_id for flag in found.flags}
     calm = np.array([name not in flagged for name in signals.ids])

@@ -5,17 +5,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from benchmarks.injection import (
-    BAD,
-    SAMPLES,
-    Asked,
-    chosen,
-    interval,
-    measure,
-    read_samples,
-    report,
-    summed,
-)
+from benchmarks.asking import Asked
+from benchmarks.counting import chosen, interval, told
+from benchmarks.injection import BAD, SAMPLES, measure, read_samples, report, summed
 from middo.agents.critic import Critic
 from middo.providers.line import Line
 from middo.providers.scripted import Scripted, ScriptedChat
@@ -67,3 +59,4 @@ def test_few_texts_are_spread_over_all_kinds() -> None:
 def test_the_interval_is_wilsons() -> None:
     assert interval(0, 10) == (0.0, 0.278)
     assert interval(5, 10) == (0.237, 0.763)
+    assert told(5, 10) == "0.50 (0.24-0.76)" and told(0, 0) is None

@@ -52,6 +52,12 @@ def test_later_rounds_flag_fewer_and_a_limit_holds_in_each() -> None:
     assert flags(most=0)[0].samples == 0
 
 
+def test_without_a_selection_every_row_is_refined_in_every_round() -> None:
+    found = flags(selection="all", share=0.1, rounds=2)
+    assert [one.samples for one in found] == pytest.approx([1000, 1000])
+    assert flags(selection="random", share=0.1) == flags(share=0.1)
+
+
 def test_the_three_courses_of_a_sample() -> None:
     assert attempts_of("low", 3) == Attempts(1, 1, 0)
     assert attempts_of("high", 3) == Attempts(3, 0, 3)

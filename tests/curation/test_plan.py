@@ -114,6 +114,17 @@ def test_weights_neither_raise_nor_lower_what_is_refined() -> None:
         assert all(0 <= plan.shares[a] <= n for a, n in zip((Q, C, D), counts, strict=True))
 
 
+def test_in_a_drawn_order_the_worst_do_not_come_first() -> None:
+    flags = many(Q, 20, "q")
+    names = [one.sample_id for one in flags]
+    plan = plan_refinement(flags, 3, places={name: at for at, name in enumerate(names)})
+    assert [task.sample_id for task in plan.selected] == names[:3]
+    assert "in a drawn order: quality 3 of 20" in plan.rationale
+    worst = plan_refinement(flags, 3)
+    assert worst.selected != plan.selected
+    assert "the worst first" in worst.rationale
+
+
 def test_a_stored_plan_comes_back_as_it_was() -> None:
     flags = [*many(Q, 4, "q"), *many(C, 4, "q"), *many(D, 4, "d")]
     plan = plan_refinement(flags, 5, weights={Q: 0.2, D: 0.8})

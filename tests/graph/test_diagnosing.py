@@ -56,6 +56,8 @@ def found_in(tuned: list[Measured], k: float) -> tuple[Signals, Diagnosis]:
         suppressed={axis: frozenset() for axis in Axis},
         clusters=None,
         drift=None,
+        seed=7,
+        number=0,
     )
     return signals, found
 

@@ -9,6 +9,8 @@ import pytest
 
 from middo import resume, run
 from middo.core.errors import ConfigError, UsageError
+from middo.curation.plan import plan_refinement
+from middo.graph.planning import flags_of
 from middo.stores.samples import Version
 from tests.loop import config, rows, write_rows
 
@@ -142,3 +144,33 @@ def test_a_used_folder_is_refused(finished: Path, tiny_folder: Path) -> None:
         run(other, finished)
     with pytest.raises(ConfigError, match="signals.share"):
         resume(finished, sets=["signals.share=0.3"])
+
+
+@pytest.mark.parametrize("selection", ["random", "all"])
+def test_control_arms_refine_samples_that_the_signals_did_not_choose(
+    finished: Path, tiny_folder: Path, tmp_path: Path, selection: str
+) -> None:
+    usual = json.loads((finished / "rounds/0/diagnosis.json").read_text("utf-8"))
+    chosen = config(
+        finished.parent / "rows.jsonl",
+        tiny_folder,
+        rounds=1,
+        signals={"share": 0.2, "calibration": 24, "selection": selection},
+        refinement={"attempts": 2, "concurrency": 4, "max_samples": 6},
+    )
+    document = run(chosen, tmp_path / "run")
+    diagnosis = json.loads((tmp_path / "run/rounds/0/diagnosis.json").read_text("utf-8"))
+    assert diagnosis["thresholds"] == usual["thresholds"]
+    assert diagnosis["proof"] == usual["proof"]
+    assert f"signals.selection is {selection}" in document["rounds"][0]["cautions"][0]
+    assert len(diagnosis["plan"]["selected"]) == 6
+    assert "in a drawn order" in diagnosis["plan"]["rationale"]
+    plan = plan_refinement(flags_of(usual), 6)
+    assert diagnosis["plan"]["selected"] != [task.sample_id for task in plan.selected]
+    before, after = document["rounds"]
+    assert before["flagged"]["samples"] == 6 + before["deferred"]
+    assert after["dataset"]["rows"] == before["dataset"]["rows"] + before["added"]
+    if selection == "random":
+        assert before["flagged"]["samples"] == len({flag["id"] for flag in usual["flags"]})
+    else:
+        assert before["flagged"]["samples"] == before["dataset"]["rows"]

@@ -1,0 +1,169 @@
+"""Proposals whose right verdict is known, for `critic.py`: made from three data sets.
+
+Each case has a parent, and two proposals to it that differ in the one thing that a gate should see:
+
+- `mr_gsm8k` (MR-GSM8K, Zeng et al. 2023): a question with its solution cut at a sentence end is
+  repaired by the true solution (`sound`), or by the wrong one that people have marked (`bad`).
+- `self_instruct` (Wang et al. 2022): a weaker model's answer to an instruction is replaced by the
+  expert's answer (`sound`), or by that answer damaged in one of the ways of `damage.py` (`bad`).
+- `disfl_qa` (Gupta et al. 2021): a disfluent question becomes its clean form (`sound`), or the
+  clean form of another question (`bad`). These questions have no answers, so old and new answer are
+  one fixed sentence that fits any of them: what a critic says of the answer falls on both sides
+  alike, and no proof is asked.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmarks.counting import chosen
+from benchmarks.damage import Pair, Surroundings, cut_at_sentence_end, damaged
+from benchmarks.disfluency import read_pairs
+from middo.core.records import Axis, Message, Proposal, Sample, sample_id
+from middo.signals.controls import FEWEST_WORDS
+
+Side = Literal["sound", "bad"]
+
+UNTOLD = "The answer stands in the passage that the question is about."
+BAD_KINDS = ("other", "nearest", "sentence", "run-on", "name", "refusal")
+"""How experts' answers are damaged, in turn; one that doesn't fit is passed over."""
+
+WEAKER = "response_davinci-self-instruct"
+_STEP = re.compile(r"^Step \d+:\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One proposal with the verdict that it should get.
+
+    Attributes:
+        id: of the case.
+        data: the data set.
+        side: `sound` should be accepted, `bad` refused.
+        kind: what is wrong with a bad one; empty for a sound one.
+        proposal: to judge.
+        provable: whether its answer is one that a trainee can be asked about.
+    """
+
+    id: str
+    data: str
+    side: Side
+    kind: str
+    proposal: Proposal
+    provable: bool = True
+
+    @property
+    def sample(self) -> Sample:
+        """The parent."""
+        return self.proposal.parent
+
+
+def read_cases(files: Sequence[str], limit: int | None, seed: int) -> list[Case]:
+    """Return the cases of every file, `limit` parents of each evenly spread.
+
+    Raises:
+        ValueError: a file holds none of the three data sets.
+    """
+    found: list[Case] = []
+    for file in files:
+        pairs = read_pairs(file)
+        if pairs is not None:
+            found += _disfluent(pairs, limit, seed)
+            continue
+        rows = _rows(Path(file))
+        first = rows[0] if rows else {}
+        if "ground_truth_solution" in first:
+            found += _solutions(rows, limit)
+        elif "reference" in first and WEAKER in first:
+            found += _experts(rows, limit, seed)
+        else:
+            raise ValueError(f"{file}: is none of mr_gsm8k, self_instruct and disfl_qa")
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def _solutions(rows: Sequence[dict[str, Any]], limit: int | None) -> Iterator[Case]:
+    usable = [
+        (row, cut)
+        for row in rows
+        if (cut := cut_at_sentence_end(row["ground_truth_solution"])) is not None
+    ]
+    for row, cut in chosen(usable, limit):
+        wrong = "\n".join(_STEP.sub("", step).strip() for step in row["model_output_steps"])
+        old = (row["question"], cut)
+        yield from _both(
+            *("mr_gsm8k", row["uuid"], Axis.QUALITY, old),
+            *((row["question"], row["ground_truth_solution"]), (row["question"], wrong)),
+            "wrong solution",
+        )
+
+
+def _experts(rows: Sequence[dict[str, Any]], limit: int | None, seed: int) -> Iterator[Case]:
+    pairs = [
+        Pair(row["id"], f"{row['instruction']}\n\n{row['input']}".strip(), row["reference"].strip())
+        for row in rows
+    ]
+    weaker = {row["id"]: str(row[WEAKER]).strip() for row in rows}
+    usable = [
+        pair
+        for pair in pairs
+        if len(pair.answer.split()) >= FEWEST_WORDS
+        and weaker[pair.id]
+        and weaker[pair.id].split() != pair.answer.split()
+    ]
+    around = Surroundings(pairs)
+    for number, pair in enumerate(chosen(usable, limit)):
+        turn = number % len(BAD_KINDS)
+        for kind in (*BAD_KINDS[turn:], *BAD_KINDS[:turn]):
+            broken = damaged(kind, pair, around, seed)
+            if broken is None:
+                continue
+            yield from _both(
+                *("self_instruct", pair.id, Axis.QUALITY, (pair.prompt, weaker[pair.id])),
+                *((pair.prompt, pair.answer), (pair.prompt, broken.answer), kind),
+            )
+            break
+
+
+def _disfluent(pairs: Sequence[tuple[str, str]], limit: int | None, seed: int) -> Iterator[Case]:
+    rng = np.random.default_rng([seed, 14])
+    for number, (clean, disfluent) in chosen(list(enumerate(pairs)), limit):
+        other = clean
+        while other == clean:
+            other = pairs[int(rng.integers(len(pairs)))][0]
+        yield from _both(
+            *("disfl_qa", str(number), Axis.COMPLEXITY, (disfluent, UNTOLD)),
+            *((clean, UNTOLD), (other, UNTOLD), "another question"),
+            provable=False,
+        )
+
+
+def _both(
+    data: str,
+    name: str,
+    axis: Axis,
+    old: tuple[str, str],
+    sound: tuple[str, str],
+    bad: tuple[str, str],
+    kind: str,
+    *,
+    provable: bool = True,
+) -> Iterator[Case]:
+    messages = (Message("user", old[0]), Message("assistant", old[1]))
+    parent = Sample(sample_id(messages), messages, data)
+    sides: tuple[tuple[Side, str, tuple[str, str]], ...] = (
+        ("sound", "", sound),
+        ("bad", kind, bad),
+    )
+    for side, wrong, exchange in sides:
+        proposal = Proposal(parent, axis, 1, parent.with_exchange(*exchange), adds=False)
+        yield Case(f"{data} {name} {side}", data, side, wrong, proposal, provable)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gate import weighted_mean
+from .gate import holdout_loss
 
 Z = 1.959964
 """Of a two-sided 95 % interval."""
@@ -50,7 +50,7 @@ def score_of(values: Sequence[float], *, seed: int) -> Score:
         return Score(round(right / rows, DECIMALS), low, high, rows, True)
     if rows == 1:
         return Score(round(values[0], DECIMALS), None, None, 1, False)
-    found = weighted_mean(np.array(values), np.ones(rows, dtype=np.int64), seed=seed)
+    found = holdout_loss(np.array(values), np.ones(rows, dtype=np.int64), seed=seed)
     return Score(found.mean, found.low, found.high, rows, False)
 
 

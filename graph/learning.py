@@ -23,6 +23,7 @@ from .jobs import training_job
 from .reporting import advance_in
 from .retraining import retrained
 from .state import LoopState
+from .tasks import refresh_tasks
 
 Step = tuple[dict[str, Any], str]
 
@@ -62,7 +63,7 @@ def evaluate_round(deps: Deps, state: LoopState) -> Step:
     else:
         with deps.measuring(number) as tuned:
             scored = evaluate(tuned, stage, held, advance)
-    write_holdout(deps, number, scored, base)
+    write_holdout(deps, number, scored, base, refresh_tasks(deps, number))
     figures = refresh_figures(deps, number)
     if figures["holdout_loss"] is None:
         return {}, "no hold-out row could be scored"

@@ -194,8 +194,9 @@ def _config(choice: argparse.Namespace, folder: Path, seed: int, selection: str)
             "evaluation": {"data": str((choice.out / "holdout.jsonl").resolve())},
             "model": {"base": choice.model},
             "agents": {"rewriter": rewriter},
-            # Both refinements are made, whatever the hold-out says of the first.
-            "gate": {"on_worse": "continue", "patience": choice.rounds},
+            # Both refinements are made, whatever the hold-out says of the first; the benchmark has
+            # seeds of its own, and asks no gate what the rounds were worth.
+            "gate": {"on_worse": "continue", "patience": choice.rounds, "seeds": 1},
             "rounds": choice.rounds,
             "seed": seed,
             **settings,

@@ -209,6 +209,9 @@ class GateConfig(Section):
     """When a round counts as better, and when as worse."""
 
     margin: float = Field(0.005, ge=0, description="nats per token that a round may lose")
+    seeds: int = Field(
+        3, ge=1, le=20, description="trainings over which a round has to be better, or worse"
+    )
     patience: int = Field(2, ge=1, description="rounds without `better` before the run ends")
     on_worse: Literal["stop", "continue"] = Field(
         "stop", description="after a rollback: end the run, or go on from the best round"
@@ -294,6 +297,7 @@ class RunConfig(Section):
 LATER: tuple[tuple[str, Any], ...] = (
     ("evaluation.exclude_overlap", True),
     ("signals.selection", "signals"),
+    ("gate.seeds", 3),
 )
 """Dotted keys that a version added, with their defaults, which the hash leaves out.
 

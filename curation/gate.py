@@ -2,7 +2,9 @@
 
 Compared is the token-weighted answer loss, paired by row, with a percentile bootstrap over rows
 (Efron and Tibshirani 1993): rows differ far more from each other than two rounds do on one row, so
-only pairs tell small changes from chance.
+only pairs tell small changes from chance. Rows can't tell that another seed of the training would
+have moved them all alike; with trainings of several seeds, paired by seed, the interval knows that
+too.
 """
 
 from collections.abc import Sequence
@@ -11,11 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit  # type: ignore[import-untyped]  # has no stubs
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 Gate = Literal["baseline", "better", "tie", "undecided", "rolled_back"]
+DECIDED: tuple[Gate, ...] = ("better", "rolled_back")
 
 RESAMPLES = 2000
 FEWEST_ROWS = 20
@@ -31,12 +35,14 @@ class Interval:
         low: lower end.
         high: upper end.
         rows: rows with finite losses that it rests on.
+        seeds: trainings that it rests on; with one it tells of the rows alone.
     """
 
     mean: float
     low: float
     high: float
     rows: int
+    seeds: int = 1
 
     @property
     def differs(self) -> bool:
@@ -66,8 +72,8 @@ def compare(current: Floats, other: Floats, tokens: Integers, *, seed: int) -> I
     """Return the paired difference `current` − `other`; below zero means `current` is better.
 
     Args:
-        current: float64[n], nats per token.
-        other: float64[n], the same rows under another round's model.
+        current: float64[n] or float64[s, n], nats per token, under the model of each seed.
+        other: of the same shape, the same rows and seeds under another round's models.
         tokens: int64[n], answer tokens, the same under both.
         seed: of the run.
 
@@ -77,7 +83,9 @@ def compare(current: Floats, other: Floats, tokens: Integers, *, seed: int) -> I
     both = np.isfinite(current) & np.isfinite(other)
     difference = np.full(current.shape, np.nan)
     np.subtract(current, other, out=difference, where=both)
-    return _bootstrap(difference, tokens, seed)
+    if difference.ndim == 1 or len(difference) == 1:
+        return _bootstrap(difference.reshape(-1), tokens, seed)
+    return _over_seeds(difference, tokens, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +116,10 @@ def judge(
     lies above `margin` with its whole interval. Else `tie`; with fewer than 20 rows `undecided`.
 
     Args:
-        current: float64[n], hold-out losses of this round, nats per token.
-        first: float64[n], those of round 0.
-        best: float64[n], those of the best round so far.
+        current: float64[n] or float64[s, n], hold-out losses of this round under the model of each
+            seed, nats per token.
+        first: of the same shape, those of round 0.
+        best: of the same shape, those of the best round so far.
         tokens: int64[n], answer tokens.
         margin: nats per token that a round may lose.
         seed: of the run.
@@ -151,6 +160,31 @@ def best_round(rounds: Sequence[tuple[int, float, Gate]]) -> int:
 
 
 def _bootstrap(values: Floats, tokens: Integers, seed: int) -> Interval:
+    mean, means, rows = _resampled(values, tokens, seed)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return _interval(mean, float(low), float(high), rows, 1)
+
+
+def _over_seeds(values: Floats, tokens: Integers, seed: int) -> Interval:
+    """Return the interval of a mean over rows and seeds, from the variance of either.
+
+    The rows' part is the bootstrap's variance of the rows' means over seeds, the seeds' part the
+    variance of the seeds' means over rows, divided by their number; both are added, and the degrees
+    of freedom of the sum are Satterthwaite's (1946).
+    """
+    usable = np.isfinite(values).all(axis=0) & (tokens > 0)
+    mean, means, rows = _resampled(np.where(usable, values.mean(axis=0), np.nan), tokens, seed)
+    of_seeds = np.average(values[:, usable], axis=1, weights=tokens[usable])
+    by_rows, by_seeds = means.var(ddof=1), of_seeds.var(ddof=1) / len(of_seeds)
+    variance, half = by_rows + by_seeds, 0.0
+    if variance > 0 and rows > 1:
+        parts = by_rows**2 / (rows - 1) + by_seeds**2 / (len(of_seeds) - 1)
+        half = float(stdtrit(variance**2 / parts, 0.975) * np.sqrt(variance))
+    return _interval(mean, mean - half, mean + half, rows, len(of_seeds))
+
+
+def _resampled(values: Floats, tokens: Integers, seed: int) -> tuple[float, Floats, int]:
+    """Return the token-weighted mean, float64[2000] of it over drawn rows, and the rows used."""
     usable = np.isfinite(values) & (tokens > 0)
     rows = int(usable.sum())
     if not rows:
@@ -160,8 +194,8 @@ def _bootstrap(values: Floats, tokens: Integers, seed: int) -> Interval:
     rng = np.random.default_rng([seed, 6])
     drawn = rng.integers(rows, size=(RESAMPLES, rows))
     means = sums[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    mean = float(sums.sum() / weights.sum())
-    return Interval(
-        round(mean, DECIMALS), round(float(low), DECIMALS), round(float(high), DECIMALS), rows
-    )
+    return float(sums.sum() / weights.sum()), means, rows
+
+
+def _interval(mean: float, low: float, high: float, rows: int, seeds: int) -> Interval:
+    return Interval(round(mean, DECIMALS), round(low, DECIMALS), round(high, DECIMALS), rows, seeds)

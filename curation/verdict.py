@@ -28,6 +28,8 @@ def _compared(entry: Round) -> str:
     count = (entry.get("evaluation") or {}).get("rows") or 0
     rows = f"{count} held-out row" + ("" if count == 1 else "s")
     found = entry.get("difference")
+    if found and found.get("seeds", 1) > 1:
+        rows += f" and {found['seeds']} seeds"
     if not found:
         return f"not compared with round 0 on {rows}"
     if not found["mean"] and not found["low"] and not found["high"]:

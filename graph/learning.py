@@ -2,21 +2,24 @@
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..agents.evaluator import evaluate
+from ..agents.evaluator import Holdout, evaluate
 from ..core.disk import writing
 from ..core.progress import Note
-from ..curation.gate import best_round, judge
+from ..curation.gate import DECIDED, Judgement, best_round, judge
 from ..curation.stop import should_stop
-from ..stores.runs import write_pieces, write_text
-from ..training.job import StepPlan, TrainedModel, TrainingJob, train
+from ..stores.runs import write_text
+from ..training.job import TrainedModel, TrainingJob, train
 from ..training.weights import weights_digest
 from .deps import Deps
 from .evaluation import gate_rows, refresh_figures, write_holdout
+from .jobs import training_job
 from .reporting import advance_in
+from .retraining import retrained
 from .state import LoopState
 
 Step = tuple[dict[str, Any], str]
@@ -25,7 +28,7 @@ Step = tuple[dict[str, Any], str]
 def train_round(deps: Deps, state: LoopState) -> Step:
     """Fine-tune the base model on the round's data, or reuse the model of equal data."""
     number = state["round"]
-    job = _job(deps, number)
+    job = training_job(deps, number)
     _reuse_equal(deps, job, number)
     made = train(
         job, on_progress=advance_in(deps, "train", number, "steps"), should_stop=deps.should_stop
@@ -93,24 +96,22 @@ def gate_round(deps: Deps, state: LoopState) -> Step:
 
 def _judge(deps: Deps, number: int) -> None:
     before = deps.facts.get(f"round.{number - 1}.gate")["best"]
-    rows = {k: gate_rows(deps, k) for k in {0, before, number}}
-    common = set.intersection(*({row.id for row in held.rows} for held in rows.values()))
-    # All three are in order of id, so the rows left line up.
-    paired = {k: [row for row in held.rows if row.id in common] for k, held in rows.items()}
-    if not common:
+    rows = {k: [gate_rows(deps, k)] for k in {0, before, number}}
+    found = _compared(deps, rows, number, before)
+    if found is not None and found.gate in DECIDED and deps.config.gate.seeds > 1:
+        seeds = deps.config.gate.seeds
+        looks = "better" if found.gate == "better" else "worse"
+        deps.report(
+            Note(f"round {number} looks {looks}: trained with {seeds} seeds before it counts")
+        )
+        aside = frozenset(deps.facts.get("set_aside", []))
+        for k, held in rows.items():
+            held += [one.without(aside) for one in retrained(deps, k)]
+        found = _compared(deps, rows, number, before)
+    if found is None:
         gate: dict[str, Any] = {"verdict": "undecided", "difference": None, "best": before}
         deps.facts.put(f"round.{number}.gate", gate)
         return
-    losses = {k: np.array([row.loss for row in found]) for k, found in paired.items()}
-    tokens = np.array([row.tokens for row in paired[number]], dtype=np.int64)
-    found = judge(
-        losses[number],
-        losses[0],
-        losses[before],
-        tokens,
-        margin=deps.config.gate.margin,
-        seed=deps.config.seed,
-    )
     standing = []
     for k in range(number + 1):
         verdict = found.gate if k == number else deps.facts.get(f"round.{k}.gate")["verdict"]
@@ -128,37 +129,34 @@ def _judge(deps: Deps, number: int) -> None:
     )
 
 
-def _job(deps: Deps, number: int) -> TrainingJob:
-    """Describe the training of a round; all rounds take as many optimizer steps as round 0."""
-    config, folder = deps.config, deps.round_folder(number)
-    steps = deps.facts.get("steps")
-    rows = folder / "rows.jsonl"
-    version = deps.version(number)
-    lines = (
-        json.dumps({"id": sample.id, "messages": [m.as_dict() for m in sample.messages]}) + "\n"
-        for sample in version
-    )
-    write_pieces(rows, lines)
-    return TrainingJob(
-        base=deps.source.folder,
-        base_digest=deps.source.digest,
-        rows=rows,
-        dataset_sha256=version.sha256,
-        output=folder / "model",
-        method=config.training.method,
-        learning_rate=config.training.rate,
-        epochs=config.training.epochs,
-        batch_tokens=config.training.batch_tokens,
-        plan=None if steps is None or number == 0 else StepPlan(steps["rows"], steps["steps"]),
-        lora_rank=config.training.lora.rank,
-        lora_alpha=config.training.lora.alpha,
-        lora_dropout=config.training.lora.dropout,
-        dtype=deps.dtype,
-        device=deps.device,
-        template=config.model.template,
-        max_length=config.model.max_length,
-        seed=config.seed,
-        report_to=tuple(config.training.report_to),
+def _compared(
+    deps: Deps, rows: Mapping[int, Sequence[Holdout]], number: int, best: int
+) -> Judgement | None:
+    """Judge a round on the rows that all trainings could score; None where there is no such row.
+
+    Args:
+        deps: the open run.
+        rows: round -> its hold-out under each of its trainings.
+        number: of the round.
+        best: of the round before it.
+    """
+    scored = [{row.id for row in held.rows} for found in rows.values() for held in found]
+    common = set.intersection(*scored)
+    if not common:
+        return None
+    # Every hold-out is in order of id, so the rows left line up.
+    losses = {
+        k: np.array([[row.loss for row in held.rows if row.id in common] for held in found])
+        for k, found in rows.items()
+    }
+    counts = [row.tokens for row in rows[number][0].rows if row.id in common]
+    return judge(
+        losses[number],
+        losses[0],
+        losses[best],
+        np.array(counts, dtype=np.int64),
+        margin=deps.config.gate.margin,
+        seed=deps.config.seed,
     )
 
 

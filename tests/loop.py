@@ -64,7 +64,7 @@ def config(data: Path, model: Path, **changes: Any) -> RunConfig:
         "signals": {"share": 0.2, "calibration": 24},
         "refinement": {"attempts": 2, "concurrency": 4, "added_share": 0.1},
         "agents": {"rewriter": {"model": "import:tests.loop:teacher"}},
-        "gate": {"margin": 5.0},
+        "gate": {"margin": 5.0, "seeds": 1},  # one training a round: tests have little time
         "evaluation": {"rows": 20},
         "rounds": 2,
     }

@@ -11,7 +11,7 @@ SETTINGS: dict[str, Any] = {
     "training": {"epochs": 1, "learning_rate": 0.005, "batch_tokens": 512},
     "signals": {"share": 0.2, "calibration": 24},
     "checks": {"similarity": (0.0, 0.995), "embedder": "trainee"},
-    "gate": {"margin": 5.0, "on_worse": "continue"},
+    "gate": {"margin": 5.0, "on_worse": "continue", "seeds": 1},
     "traces": {"store": False},
 }
 """Keys of a configuration with which a tiny model is through in seconds."""

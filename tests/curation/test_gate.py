@@ -62,6 +62,63 @@ def test_pairs_tell_a_change_that_the_losses_alone_would_not() -> None:
     assert Interval(**json.loads(json.dumps(difference.as_dict()))) == difference
 
 
+def over_seeds(shifts: list[float], rows: int = 64) -> Interval:
+    """Compare models of several seeds, each moved as a whole by that much."""
+    values, tokens = losses(rows)
+    now = np.array([shifted(values, by, place) for place, by in enumerate(shifts)])
+    return compare(now, np.array([values] * len(shifts)), tokens, seed=7)
+
+
+def test_what_seeds_disagree_on_is_no_difference() -> None:
+    agreed = over_seeds([-0.05, -0.051, -0.049])
+    assert (agreed.seeds, agreed.rows) == (3, 64)
+    assert agreed.high < 0
+    for apart in ([-0.05, -0.11, 0.01], [-0.05, -0.001, -0.1]):
+        found = over_seeds(apart)
+        assert found.low < 0 < found.high
+        assert found.mean == pytest.approx(-0.05, abs=0.01)
+
+
+def test_with_many_rows_the_interval_over_seeds_is_students() -> None:
+    shifts = [-0.02, -0.05, -0.11, 0.01]
+    found = over_seeds(shifts, rows=20_000)
+    half = 3.1824 * np.std(shifts, ddof=1) / 2  # the 97.5th percentile of t with 3 degrees
+    assert found.high - found.mean == pytest.approx(half, rel=0.01)
+    assert found.mean == pytest.approx(np.mean(shifts), abs=0.001)
+
+
+def test_with_seeds_that_agree_the_interval_is_that_of_the_rows() -> None:
+    values, tokens = losses(rows=400)
+    moved = shifted(values, -0.01)
+    one = compare(moved, values, tokens, seed=7)
+    three = compare(np.array([moved] * 3), np.array([values] * 3), tokens, seed=7)
+    assert (three.low, three.high) == pytest.approx((one.low, one.high), abs=2e-4)
+    assert three.seeds == 3
+    same = compare(np.array([values] * 3), np.array([values] * 3), tokens, seed=7)
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
+
+
+def test_a_row_that_one_seed_could_not_score_is_left_out() -> None:
+    values, tokens = losses()
+    both = np.array([values, values])
+    spoilt = both.copy()
+    spoilt[1, 5] = np.nan
+    assert compare(spoilt, both, tokens, seed=7).rows == 63
+
+
+def test_a_judgement_over_seeds_takes_all_of_them_to_move() -> None:
+    values, tokens = losses()
+    before = np.array([values] * 3)
+    for shifts, gate in (
+        ([-0.05, -0.05, -0.05], "better"),
+        ([0.05, 0.05, 0.05], "rolled_back"),
+        ([-0.05, 0.02, 0.01], "tie"),
+        ([0.05, -0.02, -0.01], "tie"),
+    ):
+        now = np.array([shifted(values, by, place) for place, by in enumerate(shifts)])
+        assert judge(now, before, before, tokens, margin=0.005, seed=7).gate == gate
+
+
 @pytest.mark.parametrize(
     ("first", "best", "gate"),
     [
@@ -90,7 +147,13 @@ def test_the_judgement_is_json() -> None:
     found = judge(current, current, current, tokens, margin=0.005, seed=7).as_dict()
     assert json.loads(json.dumps(found)) == found
     assert found["gate"] == "tie"
-    assert found["against_best"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "rows": 64}
+    assert found["against_best"] == {
+        "mean": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+        "rows": 64,
+        "seeds": 1,
+    }
 
 
 def test_the_best_round_is_the_lowest_that_stands_and_the_earliest_of_equals() -> None:

@@ -11,6 +11,7 @@ from middo.agents.evaluator import Holdout, HoldoutRow
 from middo.graph.deps import Deps
 from middo.graph.evaluation import gate_rows, read_holdout, refresh_figures, write_holdout
 from middo.graph.learning import gate_round
+from middo.stores.runs import write_json
 from tests.graph.folder import opened
 
 NO_FIGURE = {"loss": None, "interval": None, "rows": 0}
@@ -18,7 +19,9 @@ NO_FIGURE = {"loss": None, "interval": None, "rows": 0}
 
 @pytest.fixture
 def deps(tmp_path: Path) -> Iterator[Deps]:
-    with opened(tmp_path, gate={"on_worse": "continue", "patience": 9}, rounds=9) as found:
+    with opened(
+        tmp_path, gate={"on_worse": "continue", "patience": 9, "seeds": 1}, rounds=9
+    ) as found:
         yield found
 
 
@@ -134,9 +137,50 @@ def test_no_refinement_wanted_ends_after_the_baseline(tmp_path: Path) -> None:
 
 
 def test_a_rollback_ends_the_run_by_default(tmp_path: Path) -> None:
-    with opened(tmp_path / "run") as deps:
+    with opened(tmp_path / "run", gate={"seeds": 1}) as deps:
         evaluated(deps, held(), held(0.1))
         gated(deps, 0)
         _, gate, stop = gated(deps, 1)
     assert (gate["verdict"], gate["best"]) == ("rolled_back", 0)
     assert "rolled back" in stop
+
+
+def seeded(deps: Deps, number: int, *found: Holdout) -> None:
+    """Leave what trainings with further seeds came to, as a run that goes on finds it."""
+    folder = deps.round_folder(number) / "seeds"
+    folder.mkdir(parents=True)
+    for place, one in enumerate(found, 1):
+        write_json(folder / f"{place}.json", {"round": number, "tuned": one.as_dict()})
+
+
+@pytest.mark.parametrize(
+    ("looks", "others", "verdict"),
+    [
+        (-0.1, (-0.1, -0.12), "better"),
+        (-0.1, (0.02, 0.05), "tie"),
+        (0.1, (-0.05, 0.01), "tie"),
+        (0.1, (0.1, 0.12), "rolled_back"),
+    ],
+)
+def test_other_seeds_have_to_agree_before_a_round_counts(
+    tmp_path: Path, looks: float, others: tuple[float, float], verdict: str
+) -> None:
+    with opened(tmp_path / "run") as deps:
+        evaluated(deps, held(), held(looks))
+        seeded(deps, 0, held(), held())
+        seeded(deps, 1, *(held(change) for change in others))
+        gated(deps, 0)
+        _, gate, _ = gated(deps, 1)
+    assert gate["verdict"] == verdict
+    assert gate["difference"]["seeds"] == 3
+    mean = (looks + sum(others)) / 3 * 1.5
+    assert gate["difference"]["mean"] == pytest.approx(mean, abs=0.02)
+
+
+def test_what_is_a_tie_already_is_not_asked_of_other_seeds(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as deps:
+        evaluated(deps, held(), held())
+        gated(deps, 0)
+        _, gate, _ = gated(deps, 1)
+        assert not (deps.round_folder(0) / "seeds").exists()
+    assert (gate["verdict"], gate["difference"]["seeds"]) == ("tie", 1)

@@ -68,7 +68,7 @@ def broken_by(constraint: Constraint, answer: str) -> bool:
         found = language_of(answer)
         return constraint.strict and found is not None and found != target
     if constraint.kind == "length":
-        counts = _COUNTERS.get(target)
+        counts = COUNTERS.get(target)
         return counts is not None and all(_outside(n, bounds, target) for n in counts(answer))
     if constraint.kind == "keyword":
         return _outside(_occurrences(target, answer), bounds, "times")
@@ -142,7 +142,7 @@ def _lines(answer: str) -> list[int]:
     return [len([line for line in answer.splitlines() if line.strip()])]
 
 
-_COUNTERS: dict[str, Callable[[str], list[int]]] = {
+COUNTERS: dict[str, Callable[[str], list[int]]] = {
     "words": _words,
     "sentences": _sentences,
     "paragraphs": _paragraphs,
@@ -150,6 +150,7 @@ _COUNTERS: dict[str, Callable[[str], list[int]]] = {
     "bullets": lambda answer: [len(_BULLET.findall(answer))],
     "characters": lambda answer: [len(answer), len("".join(answer.split()))],
 }
+"""Unit -> the ways in which people count it, the plainest first."""
 
 
 def _is_json(answer: str) -> bool:

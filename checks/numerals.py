@@ -7,7 +7,7 @@ set, not by place: who has which number is left to the similarity and the critic
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -87,12 +87,19 @@ def numerals(text: str) -> Mapping[Numeral, str]:
     Digits behind letters belong to a name (`H2O`, `mp3`) and are kept as that name.
     """
     found: dict[Numeral, str] = {}
+    for key, written in each_numeral(text):
+        found.setdefault(key, written)
+    return found
+
+
+def each_numeral(text: str) -> Iterator[tuple[Numeral, str]]:
+    """Yield the numerals of a text in order, each as often as it stands there, and as written."""
     # NFKC would turn x² into x2, another name, and 1 000 with a hard space into two numbers;
     # full-width digits do need it.
     grouped = _HARD_SPACE.sub(",", text.translate(_SUPERSCRIPTS))
     cleaned = unicodedata.normalize("NFKC", grouped)
     if not _DIGIT.search(cleaned):
-        return found
+        return
     for match in _NUMERAL.finditer(cleaned):
         written = match["value"]
         if match["name"]:
@@ -101,8 +108,7 @@ def numerals(text: str) -> Mapping[Numeral, str]:
             value = _value(written) * _SCALES.get((match["scale"] or "").casefold(), 1)
             unit = match["before"] or match["after"] or ""
             key = Numeral(-value if match["sign"] else value, _unit(unit))
-        found.setdefault(key, match[0].strip())
-    return found
+        yield key, match[0].strip()
 
 
 def spelled_numerals(text: str) -> set[Numeral]:

@@ -31,6 +31,8 @@ PACKAGES = (
     "transformers",
     "trl",
 )
+OPTIONAL = {"lm-eval": 'pip install "middo[evaluation]"'}
+"""What only some configurations need, and the line that installs it."""
 DEMO_MEMORY_GB = 6.0
 DEMO_DISK_GB = 2.0
 _DEMO_MODEL = "smollm2-135m"
@@ -53,6 +55,7 @@ def examine() -> Reply:
         "torch": compute,
         "machine": machine,
         "demo": parts,
+        "optional": {name: _version(name) for name in OPTIONAL},
         "missing": missing,
         "cautions": _cautions(machine),
         "cache": str(_cache()),
@@ -159,6 +162,10 @@ def _text(document: dict[str, Any]) -> str:
     table.append(["Cache", document["cache"]])
     table += [[name, found or "missing"] for name, found in document["packages"].items()]
     table += [[name, part["found"] or "missing"] for name, part in document["demo"].items()]
+    table += [
+        [name, found or f"not installed; for tasks of its own: {OPTIONAL[name]}"]
+        for name, found in document["optional"].items()
+    ]
     lines = aligned(table, [False, False])
     lines += [f"caution: {caution}" for caution in document["cautions"]]
     if document["ok"]:

@@ -144,9 +144,22 @@ def _assumptions(config: RunConfig, found: dict[str, Any]) -> list[str]:
         " rows; rewritten texts are taken to be as long as the originals. Repair turns, retries,"
         " fallbacks and reasoning tokens are not counted.",
         "All rounds are done; a run may end earlier, and then takes less.",
+        *_tasks(config, found),
         *_latencies(config, found),
     ]
     return ["Assumed:", *(line for text in said for line in wrapped(f"- {text}", hanging="  "))]
+
+
+def _tasks(config: RunConfig, found: dict[str, Any]) -> list[str]:
+    """Say what comes on top; generation is not timed."""
+    tasks = config.evaluation.tasks
+    if not tasks:
+        return []
+    models = found["trainings"] + 1
+    return [
+        f"{several(len(tasks), 'task')} of evaluation.tasks, measured on {models} models, the"
+        " untuned base among them, take time that is not in these figures."
+    ]
 
 
 def _latencies(config: RunConfig, found: dict[str, Any]) -> list[str]:

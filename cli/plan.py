@@ -21,6 +21,11 @@ def hosts_lines(config: RunConfig) -> list[str]:
     for name, role in roles.items():
         lines.append(goes_to(name, role))
         lines += [goes_to(f"{name}, if that fails:", model) for model in role.fallbacks]
+    from ..graph.trust import task_code
+
+    for task in config.evaluation.tasks:
+        if (code := task_code(task)) is not None:
+            lines.append(f"task {clean(task.title)}: this configuration {clean(code)}")
     return [*lines, traces_line(config)]
 
 

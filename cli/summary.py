@@ -13,6 +13,7 @@ from ..inspection.figures import DASH, duration, loss, several
 from ..inspection.sentences import data_line, set_aside_line, time_line, tokens_line
 from .output import clean
 from .rounds import round_steps, round_table, waiting
+from .tasks import task_table
 
 Document = Mapping[str, Any]
 WIDTH = 96
@@ -29,6 +30,7 @@ def summary_text(document: Document, folder: Path) -> str:
             ("Hold-out", set_aside_line(document.get("rounds", []))),
         ),
         "\n".join(round_table(document.get("rounds", []), document.get("base_holdout_loss"))),
+        task_table(document),
         *round_steps(document.get("rounds", [])),
         _lines(
             ("Result", verdict(document.get("rounds", []), document.get("best_round"))),
@@ -50,7 +52,8 @@ def status_text(document: Document, folder: Path) -> str:
         ("Export", _export_line(document, folder)),
         ("Next", _next_line(document, folder)),
     )
-    return "\n\n".join(part for part in (_head(document), "\n".join(table), tail) if part)
+    parts = (_head(document), "\n".join(table), task_table(document), tail)
+    return "\n\n".join(part for part in parts if part)
 
 
 def status_words(document: Document) -> str:

@@ -9,10 +9,12 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .ids import content_hash
 from .records import Axis
+from .section import Section
+from .task_config import TaskConfig
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Band = tuple[float, float]
@@ -25,12 +27,6 @@ CHANGEABLE = ("budget", "refinement.concurrency", "traces", "review")
 `review` says whether a person is waited for. What people decide is no setting: it is in the run's
 database, word by word, and so is what went on without them.
 """
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values can't change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataConfig(Section):
@@ -196,13 +192,25 @@ class AgentsConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """What the gate measures on."""
+    """What rounds are measured on; the gate looks at the hold-out alone."""
 
     data: str | None = Field(None, description="a file of your own instead of a split of the data")
     rows: int | None = Field(None, ge=1, description="hold-out size; default 10 %, 64 to 500 rows")
     exclude_overlap: bool = Field(
         True, description="leave out training rows that overlap evaluation data, not only tell them"
     )
+    tasks: list[TaskConfig] = Field(
+        [], description="tasks that every round is measured on; reported, not gated on"
+    )
+
+    @field_validator("tasks")
+    @classmethod
+    def _distinct(cls, tasks: list[TaskConfig]) -> list[TaskConfig]:
+        titles = [task.title for task in tasks]
+        for title in titles:
+            if titles.count(title) > 1:
+                raise ValueError(f"two are called {title!r}; give one of them a name")
+        return tasks
 
 
 class GateConfig(Section):
@@ -296,6 +304,7 @@ class RunConfig(Section):
 
 LATER: tuple[tuple[str, Any], ...] = (
     ("evaluation.exclude_overlap", True),
+    ("evaluation.tasks", []),
     ("signals.selection", "signals"),
     ("gate.seeds", 3),
 )

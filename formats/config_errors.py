@@ -1,7 +1,6 @@
 """Pydantic's findings as one line for people: place, key, value, what was expected."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,6 @@ from pydantic_core import ErrorDetails
 
 from .config_reference import config_keys, expectation, section_keys
 from .yaml_source import Place, Source, dotted
-
-_NOT_YET = re.compile(r"evaluation\.tasks")
-"""Keys of the design that this version doesn't have."""
 
 _LONGEST = 60
 
@@ -50,8 +46,6 @@ def _problem(found: ErrorDetails, sources: Sequence[Source]) -> str:
 
 def unknown_key(path: Place) -> str:
     """Say that a key is unknown, with the nearest key that is known."""
-    if _NOT_YET.fullmatch(dotted(path)):
-        return "is not available in this version"
     known = section_keys(path[:-1])
     close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
     if close:

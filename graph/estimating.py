@@ -34,6 +34,7 @@ from .model_size import model_size
 from .preparing import compared, select, split, staged
 from .rehearsal import Asked, Count, opening, rehearse
 from .samples import Samples
+from .task_rows import task_exchanges
 from .timing import (
     CallTime,
     ScoringTime,
@@ -72,7 +73,9 @@ def estimate(config: RunConfig) -> dict[str, Any]:
     ):
         chosen = select(imported.rows, config)
         selected, held = split(chosen, config)
-        training = compared(selected, held, config, imported.format).training
+        training = compared(
+            selected, held, config, imported.format, task_exchanges(config)
+        ).training
         sampled = _sampled(training, config)
         stored = sum(file.stat().st_size for file in (Path(scratch) / "rows").rglob("*.parquet"))
         row_bytes = stored / max(len(imported.rows), 1)

@@ -11,11 +11,26 @@ from .deps import Deps
 from .sealing import EVALUATION, seal
 
 
-def write_holdout(deps: Deps, round: int, tuned: Holdout, base: Holdout | None) -> None:
-    """Write `evaluation.json` of a round; round 0 also holds the untuned base's losses."""
+def write_holdout(
+    deps: Deps,
+    round: int,
+    tuned: Holdout,
+    base: Holdout | None,
+    tasks: list[dict[str, Any]] | None = None,
+) -> None:
+    """Write `evaluation.json` of a round; round 0 also holds the untuned base's losses.
+
+    `tasks` are the figures of `evaluation.tasks`, where there are any.
+    """
     folder = deps.round_folder(round)
     folder.mkdir(parents=True, exist_ok=True)
-    document = {"round": round, "tuned": tuned.as_dict(), "base": base and base.as_dict()}
+    document: dict[str, Any] = {
+        "round": round,
+        "tuned": tuned.as_dict(),
+        "base": base and base.as_dict(),
+    }
+    if tasks:
+        document["tasks"] = tasks
     write_json(folder / EVALUATION, document)
     seal(deps, folder / EVALUATION)
 

@@ -1,7 +1,8 @@
 """Training rows that overlap evaluation data: found before anything is trained, told or left out.
 
-What is meant is data from elsewhere, `evaluation.data`. A hold-out that is split from the data
-itself is kept apart from its near-duplicates by its groups (`curation/holdout.py`).
+What is meant is data from elsewhere: `evaluation.data` and the rows of `evaluation.tasks`. A
+hold-out that is split from the data itself is kept apart from its near-duplicates by its groups
+(`curation/holdout.py`).
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from ..formats.forms import FORMS
 from ..formats.quarantine import write_quarantine
 from ..stores.samples import Version
 from .samples import Chosen, Samples
+from .task_rows import frozen_exchanges
 
 OVERLAP = "overlap.jsonl"
 """Where the rows are listed that are trained on although they overlap, in a run folder."""
@@ -107,8 +109,9 @@ def write_overlap(found: Compared, folder: Path) -> None:
 
 
 def known_evaluation(folder: Path) -> EvaluationIndex:
-    """Return what no proposal of a run may repeat: its hold-out."""
-    return EvaluationIndex.of(Version(folder / "holdout"))
+    """Return what no proposal of a run may repeat: its hold-out, and the rows of its tasks."""
+    held = EvaluationIndex.of(Version(folder / "holdout"))
+    return held | EvaluationIndex.of_exchanges(frozen_exchanges(folder))
 
 
 def _listed(sample: Sample, shared: str, form: str) -> Quarantined:

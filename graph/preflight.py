@@ -24,6 +24,7 @@ from .preparing import (
     split,
     staged,
 )
+from .task_rows import check_tasks, task_exchanges
 from .teachers import check_teacher
 
 
@@ -66,11 +67,14 @@ def check(config: RunConfig) -> None:
         ProviderError: a provider's package or key is missing.
     """
     check_endpoint(config.traces)
-    if config.evaluation.data is not None or config.evaluation.rows is not None:
+    check_tasks(config)
+    evaluation = config.evaluation
+    if evaluation.data is not None or evaluation.rows is not None or evaluation.tasks:
         # Settings that can be refused; found out later, they would leave a folder of no use.
         with _staged(config) as imported:
             samples = select(imported.rows, config)
-            compared(*split(samples, config), config, imported.format)
+            asked = task_exchanges(config)
+            compared(*split(samples, config), config, imported.format, asked)
     else:
         rows = count_usable(config)
         refuse_too_few(config, rows - holdout_size(rows))
@@ -106,14 +110,17 @@ def preflight(config: RunConfig) -> Preflight:
     from ..training.device import pick_device, pick_dtype
 
     check_endpoint(config.traces)
+    check_tasks(config)
     with _staged(config) as imported:
         check_models(config)
         training, held = split(select(imported.rows, config), config)
-        found = compared(training, held, config, imported.format)
+        found = compared(training, held, config, imported.format, task_exchanges(config))
         train_rows = len(found.training)
     notes = []
     if (note := found.note()) is not None:
         notes.append(note.text)
+    if any(task.kind == "lm-eval" for task in config.evaluation.tasks):
+        notes.append("rows of lm-eval tasks are compared with training rows when the run begins")
     if len(held) < 20:
         notes.append(f"{len(held)} hold-out rows are too few for the gate to decide anything")
     device = pick_device()

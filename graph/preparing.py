@@ -8,13 +8,15 @@ import os
 import platform
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..checks.decontamination import Exchange
 from ..core.config import RunConfig
 from ..core.errors import ConfigError
 from ..core.progress import Note
@@ -30,6 +32,8 @@ from .overlap import Compared, compare, exchanges, write_overlap
 from .samples import Chosen, Samples
 from .sealing import seal
 from .state import LoopState
+from .task_rows import freeze_tasks, frozen_exchanges
+from .tasks import refresh_tasks
 
 STAGED = "imported.partial"
 """Folder of an import until its rows are published; it is removed with the node's end."""
@@ -110,14 +114,23 @@ def split(samples: Samples, config: RunConfig) -> tuple[Samples, Samples]:
     return training, Chosen(samples, ids, len(ids))
 
 
-def compared(training: Samples, held: Samples, config: RunConfig, form: str) -> Compared:
+def compared(
+    training: Samples, held: Samples, config: RunConfig, form: str, asked: Iterable[Exchange]
+) -> Compared:
     """Return the training rows, held against the evaluation data from elsewhere.
+
+    Args:
+        training: rows to train on.
+        held: rows of the hold-out; from elsewhere with `evaluation.data`.
+        config: of the run.
+        form: of the input.
+        asked: texts of the rows of `evaluation.tasks`.
 
     Raises:
         ConfigError: too few rows are left to train on.
     """
     foreign = held if config.evaluation.data is not None else ()
-    found = compare(training, exchanges(foreign), config, form)
+    found = compare(training, chain(exchanges(foreign), asked), config, form)
     refuse_too_few(config, len(found.training), found.excluded)
     return found
 
@@ -153,9 +166,14 @@ def machine(deps: Deps) -> dict[str, Any]:
 
 
 def prepare(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
-    """Publish the first data set and the hold-out."""
+    """Publish the first data set and the hold-out; ask the untuned base the tasks.
+
+    The tasks come before the first training, so that a mistake in one costs none.
+    """
+    freeze_tasks(deps)
     with staged(deps.config, deps.folder / STAGED) as imported:
         summary = _publish(deps, imported)
+    refresh_tasks(deps, None)
     return {"round": 0, "source_round": 0, "stop": ""}, summary
 
 
@@ -163,7 +181,8 @@ def _publish(deps: Deps, imported: Staged) -> str:
     config = deps.config
     samples = select(imported.rows, config)
     selected, held = split(samples, config)
-    found = compared(selected, held, config, imported.format)
+    asked = frozen_exchanges(deps.folder)
+    found = compared(selected, held, config, imported.format, asked)
     training = found.training
     elsewhere = config.evaluation.data
     left_out = [*imported.quarantined, *found.excluded]

@@ -27,6 +27,7 @@ from .merging import merge_round
 from .preparing import prepare
 from .sealing import DIAGNOSIS, EVALUATION, is_sealed
 from .state import LoopState
+from .task_rows import freeze_tasks
 
 DIAGNOSED = frozenset({"refine", "review", "merge"})
 """Nodes that read what the diagnosis of their round wrote."""
@@ -124,6 +125,7 @@ def _as_it_was(deps: Deps) -> Iterator[None]:
 
 def _restore_imported(deps: Deps) -> None:
     """Import hold-out and first data set again where they are not as they were."""
+    freeze_tasks(deps)
     first = deps.facts.get("round.0.dataset", {}).get("sha256")
     broken = [
         (folder, problem)

@@ -19,6 +19,12 @@ def seal(deps: Deps, *paths: Path) -> None:
         deps.facts.put(_fact(deps, path), _digest(path))
 
 
+def sealed_digest(deps: Deps, path: Path) -> str | None:
+    """Return the digest that was noted of a file, None where none was."""
+    found: str | None = deps.facts.get(_fact(deps, path))
+    return found
+
+
 def is_sealed(deps: Deps, path: Path) -> bool:
     """Return whether a file is there as it was written; of an older run, whether it is there."""
     return path.is_file() and deps.facts.get(_fact(deps, path)) in (None, _digest(path))

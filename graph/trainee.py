@@ -39,7 +39,7 @@ class _Loaded:
         template: Literal["auto", "plain"],
     ) -> None:
         self._tokens = Tokens(load_tokenizer(folder), template)
-        self.ends = _ends(self._tokens)
+        self.ends = self._tokens.ends()
         model = load_causal_lm(folder, dtype, device)
         self.model: Any = model if adapter is None else with_adapter(model, adapter)
 
@@ -54,10 +54,3 @@ class _Loaded:
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
-
-
-def _ends(tokens: Tokens) -> frozenset[int]:
-    """Return the tokenizer's end token, and the one that ends an answer in the chat template."""
-    example = tokens.encode_roles([("user", "a"), ("assistant", "b")])
-    turn = None if example.end_index is None else example.input_ids[example.end_index]
-    return frozenset(end for end in (tokens.tokenizer.eos_token_id, turn) if end is not None)

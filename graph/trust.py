@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.config import RunConfig, TeacherConfig
 from ..core.errors import MiddoError, UsageError
+from ..core.task_config import TaskConfig
 from ..providers.privacy import traces_host, tracing_wanted
 from ..providers.resolve import code_of, hosts
 from ..telemetry.endpoint import endpoint_host
@@ -33,6 +34,7 @@ def consequences(config: RunConfig) -> list[str]:
     models = [model for role in config.agents.roles.values() for model in role.chain]
     lines = [f"imports {code}" for model in models if (code := code_of(model))]
     lines += [f"{model.model} sends texts to {_host(model)}" for model in models]
+    lines += [line for task in config.evaluation.tasks if (line := task_code(task)) is not None]
     lines.append(f"trains {config.model.base} on {config.data.path}")
     if config.training.report_to:
         lines.append(f"reports the training to {', '.join(config.training.report_to)}")
@@ -43,6 +45,16 @@ def consequences(config: RunConfig) -> list[str]:
         variable = config.traces.otlp_headers_env
         lines.append(line if variable is None else f"{line}, and what {variable} holds as headers")
     return list(dict.fromkeys(lines))
+
+
+def task_code(task: TaskConfig) -> str | None:
+    """Say which code a task of the evaluation runs, None where it is Middo's own."""
+    if task.kind == "import":
+        return f"imports {task.target}"
+    if task.kind == "lm-eval":
+        files = "" if task.include_path is None else f" with the task files in {task.include_path}"
+        return f"runs the task {task.target} of lm-evaluation-harness{files}"
+    return None
 
 
 def _host(model: TeacherConfig) -> str:

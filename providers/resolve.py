@@ -8,7 +8,6 @@ that very role.
 """
 
 import difflib
-import importlib
 import importlib.util
 import os
 import re
@@ -24,6 +23,7 @@ from ..core.credentials import is_secret_name, secrets_in
 from ..core.errors import ConfigError, MiddoError, ProviderError
 from ..core.redaction import watch
 from .failures import in_one_line
+from .importing import find_function, load_function
 from .local.engines import ENGINES
 from .privacy import GATEWAY, without_variables
 from .vendors import VENDORS, Vendor, address, belongs_to, host_of
@@ -53,7 +53,7 @@ def chat_model(role: TeacherConfig, *, seed: int, concurrency: int) -> BaseChatM
     provider, model = _split(role.model)
     params = {**role.params, **_named_key(role)}
     if provider == "import":
-        return _build(role, _factory(model), params)
+        return _build(role, load_function(model, "model"), params)
     plugin = _plugin(provider)
     if plugin is not None:
         loaded = plugin.load()
@@ -99,7 +99,7 @@ def check_role(role: TeacherConfig) -> None:
     if provider in OF_THE_RUN:
         raise ConfigError(f"{role.model!r} can only be asked by a run, in `agents`")
     if provider == "import":
-        _factory_module(model)
+        find_function(model, "model")
         return
     if _plugin(provider) is not None:
         return
@@ -201,35 +201,6 @@ def _vendor(provider: str) -> Vendor:
 
 def _plugin(provider: str) -> EntryPoint | None:
     return next((point for point in plugins() if point.name == provider), None)
-
-
-def _factory_module(target: str) -> tuple[str, str]:
-    module, colon, name = target.partition(":")
-    if not colon or not module or not name.isidentifier():
-        raise ConfigError(
-            f"model 'import:{target}' is not `import:package.module:factory`; name the function too"
-        )
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"model 'import:{target}': {in_one_line(error)}") from error
-    if found is None:
-        raise ConfigError(
-            f"model 'import:{target}': no module {module!r}; put its folder on PYTHONPATH"
-        )
-    return module, name
-
-
-def _factory(target: str) -> Callable[..., Any]:
-    module, name = _factory_module(target)
-    try:
-        factory: Any = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise ConfigError(f"model 'import:{target}': {in_one_line(error)}") from error
-    if not callable(factory):
-        raise ConfigError(f"model 'import:{target}': {module!r} has no function {name!r}")
-    made: Callable[..., Any] = factory
-    return made
 
 
 def _build(role: TeacherConfig, make: Callable[..., Any], params: dict[str, Any]) -> BaseChatModel:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,31 @@ GRACE_SECONDS = 120.0
 
 LOG_TAIL_BYTES = 8192
 ERROR_LINE = re.compile(r"Fatal Python error|[\w.]+(Error|Exception|Interrupt)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a child process does, in words for messages.
+
+    Attributes:
+        module: that is run with the job file.
+        name: of the work.
+        goes_on: what to do after it was stopped.
+        remedy: what to do where memory runs out.
+    """
+
+    module: str
+    name: str
+    goes_on: str
+    remedy: str
+
+
+TRAINING = Work(
+    "middo.training.worker",
+    "training",
+    "resume to go on from its checkpoint",
+    "lower model.max_length or training.batch_tokens, or take a smaller model",
+)
 
 
 def worker_environment(
@@ -61,8 +87,10 @@ class Worker:
         on_progress: Callable[[int, int, float | None], None],
         should_stop: Callable[[], bool],
         silence: float,
+        work: Work = TRAINING,
     ) -> None:
         """Keep what to run and whom to tell; arguments as in `job.train`."""
+        self._work = work
         self._job = job
         self._log = log
         self._environment = environment
@@ -90,7 +118,7 @@ class Worker:
                 # the child to stop in good order.
                 child = subprocess.Popen(
                     [
-                        *(sys.executable, "-m", "middo.training.worker", str(self._job)),
+                        *(sys.executable, "-m", self._work.module, str(self._job)),
                         *(str(child_events), str(child_life)),
                     ],
                     stdin=subprocess.DEVNULL,
@@ -137,7 +165,8 @@ class Worker:
             elif now - heard > self._silence:
                 child.kill()
                 raise TrainingError(
-                    f"the training process gave no sign of life for {self._silence:.0f} seconds and"
+                    f"the {self._work.name} process gave no sign of life for"
+                    f" {self._silence:.0f} seconds and"
                     f" was killed; see {self._log} and resume"
                 )
             if self._stop_asked is None:
@@ -161,7 +190,7 @@ class Worker:
     def _judge(self, code: int) -> None:
         """Raise what the child's end means; return where it ended well."""
         if self._stop_asked is not None:
-            raise Interrupted("the training was stopped; resume to go on from its checkpoint")
+            raise Interrupted(f"the {self._work.name} was stopped; {self._work.goes_on}")
         if self._error is not None:
             kind, message = self._error
             where = f"; see {self._log}" if kind == TrainingError.__name__ else ""
@@ -170,11 +199,13 @@ class Worker:
             return
         if code == -signal.SIGKILL:
             raise TrainingError(
-                "the training process was killed (out of memory?); lower model.max_length or"
-                f" training.batch_tokens, or take a smaller model; see {self._log}"
+                f"the {self._work.name} process was killed (out of memory?);"
+                f" {self._work.remedy}; see {self._log}"
             )
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise TrainingError(f"the training process died ({how}): {self._last_line()}; {self._log}")
+        raise TrainingError(
+            f"the {self._work.name} process died ({how}): {self._last_line()}; {self._log}"
+        )
 
     def _last_line(self) -> str:
         """Return what this child wrote last: the line that names an error, where there is one."""

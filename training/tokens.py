@@ -101,6 +101,12 @@ class Tokens:
         """`tokenizer` or `plain`."""
         return self.template.name
 
+    def ends(self) -> frozenset[int]:
+        """Return the tokenizer's end token, and the one that ends an answer in the template."""
+        example = self.encode_roles([("user", "a"), ("assistant", "b")])
+        turn = None if example.end_index is None else example.input_ids[example.end_index]
+        return frozenset(end for end in (self.tokenizer.eos_token_id, turn) if end is not None)
+
     def encode(self, messages: Sequence[Message]) -> Encoded:
         """Encode a conversation that ends with an assistant turn.
 

@@ -18,6 +18,8 @@ def test_doctor_reports_what_is_there(middo: Command, monkeypatch: pytest.Monkey
     assert found["torch"]["dtype"] in {"float32", "bfloat16"}
     assert found["cache"].startswith("/somewhere")
     assert found["machine"]["memory_gb"] > 0
+    assert found["optional"].keys() == {"lm-eval"}
+    assert not [line for line in found["missing"] if "evaluation" in line]
     for name in ("weights", "gguf", "xllamacpp", "embedder"):
         part = found["demo"][name]
         assert (part["found"] is None) == (part["install"] is not None)

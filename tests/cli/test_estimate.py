@@ -118,3 +118,11 @@ def test_a_bad_price_file_is_one_line(middo: Command, tiny_folder: Path) -> None
     ran = middo("estimate", "--set", f"model.base={tiny_folder}", "--set", "budget.prices=no.yaml")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "middo: budget.prices: no.yaml: no such file\n"
+
+
+def test_tasks_are_said_to_come_on_top() -> None:
+    tasks = [{"metric": "number", "data": "a.jsonl"}, {"metric": "lm-eval:x"}]
+    config = RunConfig.model_validate({"evaluation": {"tasks": tasks}})
+    said = " ".join(estimate_text(config, copy.deepcopy(FOUND)).split())
+    assert "2 tasks of evaluation.tasks, measured on 3 models, the untuned base among them" in said
+    assert "evaluation.tasks" not in " ".join(page())

@@ -222,3 +222,37 @@ def test_a_plan_of_a_model_is_told_with_what_was_not_granted() -> None:
     stays = {**plan, "k": {}, "weights": None, "held": [], "rationale": "Fine."}
     text = summary_text(with_round(0, plan=stays), RUN)
     assert "\n  plan        as it is: Fine.\n  fates" in text
+
+
+def figure(score: float | None, interval: list[float] | None, **changes: Any) -> dict[str, Any]:
+    plain = {"task": "gsm8k", "metric": "number", "score": score, "interval": interval}
+    rest = {"rows": 30, "unscored": 0, "is_share": True, "against_base": None}
+    return {**plain, **rest, **changes}
+
+
+def test_tasks_have_a_line_per_model() -> None:
+    document = finished()
+    own = {"task": "polite", "metric": "polite", "is_share": False, "rows": None}
+    against = {"mean": 0.0667, "low": -0.0333, "high": 0.1667, "rows": 30}
+    document["base_tasks"] = [figure(0.0333, [0.0059, 0.1667]), figure(0.5, None, **own)]
+    document["rounds"][0]["tasks"] = [
+        figure(0.1, [0.0346, 0.2562], against_base=against, unscored=1),
+        figure(0.75, [0.7, 0.8], **own, against_base={**against, "mean": 0.25}),
+    ]
+    wanted = """\
+Task           Model     Score  95% interval      Against untuned                   Rows
+gsm8k, number  untuned    3.3%  0.6% to 16.7%     -                                   30
+gsm8k, number  round 0   10.0%  3.5% to 25.6%     +6.7 points (-3.3 to +16.7)  30, 1 not asked
+polite         untuned  0.5000  -                 -                                    -
+polite         round 0  0.7500  0.7000 to 0.8000  +0.2500 (-0.0333 to +0.1667)         -"""
+    for text in (summary_text(document, RUN), status_text(document, RUN)):
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        for line in wanted.splitlines():
+            assert " ".join(line.split()) in lines
+
+
+def test_a_task_that_could_not_be_asked_shows_no_number() -> None:
+    document = finished()
+    document["base_tasks"] = [figure(None, None, rows=0, unscored=3, is_share=False)]
+    lines = [" ".join(line.split()) for line in status_text(document, RUN).splitlines()]
+    assert "gsm8k, number untuned - - - 0, 3 not asked" in lines

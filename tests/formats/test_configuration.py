@@ -233,13 +233,38 @@ def test_an_unknown_key_is_named_with_the_nearest_one(
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("task", "problem"),
     [
-        "evaluation: {tasks: []}",
+        (
+            "{metric: bleu}",
+            "metric: 'bleu' is not valid; expected number, constraints, lm-eval:NAME",
+        ),
+        ("{metric: 'lm-eval:'}", "metric: 'lm-eval:' is not valid"),
+        ("{metric: number}", "data: is missing; number needs a file of rows"),
+        ("{metric: number, data: a, include_path: b}", "include_path: only tasks of lm-eval"),
+        ("{metric: 'lm-eval:x', data: a}", "data: a task of lm-eval says that in its own file"),
+        ("{metric: 'lm-eval:x', max_tokens: 9}", "max_tokens: a task of lm-eval says that"),
+        ("{metric: number, dat: a}", "evaluation.tasks[0].dat: unknown key; did you mean 'data'?"),
+        ("{metric: number, data: a.x}, {metric: constraints, data: b/a.y}", "two are called 'a'"),
     ],
 )
-def test_planned_keys_say_that_they_are_not_there_yet(config_file: WriteFile, text: str) -> None:
-    assert message_of(config_file(text)).endswith("is not available in this version")
+def test_a_wrong_task_is_told_in_words(config_file: WriteFile, task: str, problem: str) -> None:
+    said = message_of(config_file(f"evaluation:\n  tasks: [{task}]\n"))
+    assert said.startswith("run.yaml:2: evaluation")
+    assert problem in said
+
+
+def test_tasks_are_called_by_what_they_measure() -> None:
+    tasks = load_config(
+        None,
+        environ={},
+        sets=[
+            "evaluation.tasks=[{metric: number, data: x/gsm8k.jsonl}, {metric: 'lm-eval:arc_easy'},"
+            " {metric: 'import:a.b:score'}, {metric: number, data: y, name: mine, max_tokens: 9}]"
+        ],
+    ).evaluation.tasks
+    assert [task.title for task in tasks] == ["gsm8k", "arc_easy", "score", "mine"]
+    assert [task.answer_tokens for task in tasks] == [256, 256, 256, 9]
 
 
 def test_several_problems_are_counted_on_one_line(config_file: WriteFile) -> None:

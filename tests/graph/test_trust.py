@@ -84,3 +84,15 @@ def test_the_consequences_name_traces_only_where_they_are_sent(
     assert not any("LangSmith" in line for line in consequences(config))
     monkeypatch.setenv("LANGSMITH_TRACING", "true")
     assert any("LangSmith" in line for line in consequences(config))
+
+
+def test_the_consequences_name_the_code_of_tasks() -> None:
+    tasks = [
+        {"metric": "import:their.metric:score"},
+        {"metric": "lm-eval:arc", "include_path": "their/tasks"},
+        {"metric": "number", "data": "rows.jsonl"},
+    ]
+    said = consequences(RunConfig.model_validate({**SETTINGS, "evaluation": {"tasks": tasks}}))
+    assert "imports their.metric:score" in said
+    assert "runs the task arc of lm-evaluation-harness with the task files in their/tasks" in said
+    assert not any("rows.jsonl" in line for line in said)

@@ -103,3 +103,22 @@ def test_a_run_with_a_data_set_and_no_diagnosis_lists_its_samples(tmp_path: Path
         assert "51 to 60 of 60 samples" in words(browser.get("/samples?page=2").text)
         assert "beyond the last one" in words(browser.get("/samples?page=7").text)
         assert "No sample of round 0 matches" in words(browser.get("/samples?text=zzzz").text)
+
+
+def test_tasks_are_shown_beside_the_untuned_base(tmp_path: Path) -> None:
+    plain = {"task": "<b>gsm8k</b>", "metric": "number", "rows": 30, "unscored": 0}
+    base = {**plain, "score": 0.0333, "interval": [0.0059, 0.1667], "is_share": True}
+    against = {"mean": 0.0667, "low": -0.0333, "high": 0.1667, "rows": 30}
+    after = {**base, "score": 0.1, "interval": [0.0346, 0.2562], "against_base": against}
+    made = folder(
+        tmp_path,
+        "interrupted",
+        base_tasks=[{**base, "against_base": None}],
+        rounds=[{"round": 0, "times": TIMES, "tasks": [after]}],
+    )
+    html = page(made)
+    assert "<b>gsm8k" not in html
+    text = words(html)
+    assert "&lt;b&gt;gsm8k&lt;/b&gt;, number untuned 3.3% 0.6% to 16.7% - 30" in text
+    assert "number round 0 10.0% 3.5% to 25.6% +6.7 points (-3.3 to +16.7) 30" in text
+    assert "Tasks" not in words(page(folder(tmp_path / "other", "interrupted", rounds=[])))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
-from ...inspection import sentences
+from ...inspection import sentences, task_scores
 from ...inspection.figures import DASH, count, duration, loss, several
 from ...inspection.record import Record
 from ...inspection.spending import spending
@@ -61,6 +61,8 @@ def context(record: Record) -> dict[str, Any]:
         "details": _details(record, document),
         "next_step": _next_step(record, document),
         "curves": curves(document, spending(record)),
+        "task_head": task_scores.HEAD,
+        "tasks": task_scores.task_lines(document),
         "rounds": [_row(entry) for entry in document.get("rounds") or []],
         "fates": FATES,
         "axes": AXES,

@@ -162,7 +162,7 @@ def measure_others(deps: Deps) -> tuple[dict[str, Measured], dict[str, Measured]
     version = deps.version(0)
     asked = calibration_from(read_diagnosis(deps, 0)["calibration"]).asks
     ratings: frozenset[Ask] = frozenset({"ratings"})
-    wider = (asked | {"embedding"}, *ROW_ASKS)
+    wider: tuple[frozenset[Ask], ...] = (asked | {"embedding"}, *ROW_ASKS)
     with deps.measuring(0) as tuned:
         rated = tuned.measure("benchmark.ratings", version, ratings, wider=wider)
         alone = tuned.measure("benchmark.alone", version, frozenset({"alone"}), wider=wider)
@@ -173,8 +173,10 @@ def form_odds(deps: Deps) -> dict[str, float]:
     """Return by id the log odds of being broken by form alone, fitted as quality is calibrated."""
     samples, held = list(deps.version(0)), list(deps.holdout())
     by_id = {sample.id: sample for sample in (*samples, *held)}
+    trained, apart = ([(one.id, words(one.answer)) for one in rows] for rows in (samples, held))
     chosen = choose_calibration_rows(
-        *([(one.id, words(one.answer)) for one in rows] for rows in (samples, held)),
+        trained,
+        apart,
         deps.config.signals.calibration,
         deps.config.seed,
     )

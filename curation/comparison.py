@@ -45,6 +45,15 @@ class Held:
     losses: NDArray[np.float64]
     tokens: NDArray[np.int64]
 
+    @property
+    def loss(self) -> float | None:
+        """The token-weighted mean, nats per token, 4 decimals; None where no row has a loss."""
+        usable = np.isfinite(self.losses) & (self.tokens > 0)
+        if not usable.any():
+            return None
+        mean = np.average(self.losses[usable], weights=self.tokens[usable])
+        return round(float(mean), DECIMALS)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

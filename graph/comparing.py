@@ -163,14 +163,18 @@ def _write(
 ) -> dict[str, Any]:
     """Compose the document from the runs that are finished, and replace it."""
     whole = [seed for seed in seeds if all((arm, seed) in done for arm in arms)]
+    held = _held_out(out, arms, whole, done)
     document = {
         "comparison": out.resolve().name,
         "status": status,
         "arms": list(arms),
         "seeds": list(seeds),
         "compared_seeds": whole,
-        "runs": [_told(arm, seed, done[arm, seed]) for arm, seed in done],
-        "differences": _differences(out, arms, whole, done),
+        "runs": [
+            {**_told(arm, seed, document), **_losses(held, arm, seed)}
+            for (arm, seed), document in done.items()
+        ],
+        "differences": _differences(arms, whole, held),
         "pooling": POOLING,
     }
     write_json(out / COMPARISON, document)
@@ -178,8 +182,7 @@ def _write(
 
 
 def _told(arm: Arm, seed: int, document: Mapping[str, Any]) -> dict[str, Any]:
-    did, rounds = spent(document), document["rounds"]
-    last, best = rounds[-1], rounds[document["best_round"]]
+    did, last = spent(document), document["rounds"][-1]
     return {
         "arm": arm,
         "seed": seed,
@@ -192,21 +195,40 @@ def _told(arm: Arm, seed: int, document: Mapping[str, Any]) -> dict[str, Any]:
         "last_round": last["round"],
         "best_round": document["best_round"],
         "gate": last["gate"],
-        "last_loss": last["evaluation"]["holdout_loss"],
-        "export_loss": best["evaluation"]["holdout_loss"],
         "tokens": document["tokens"],
         "cost_usd": document["cost_usd"],
         "seconds": document["seconds"],
     }
 
 
-def _differences(
+def _held_out(
     out: Path, arms: Sequence[Arm], seeds: Sequence[int], done: Done
+) -> dict[tuple[Arm, int, str], Held]:
+    """Read the hold-outs of all arms, in each seed without the rows that any of them set aside."""
+    found = {}
+    for seed in seeds:
+        aside = _set_aside(out / f"{arm}-{seed}" for arm in arms)
+        for arm in arms:
+            for of in OF:
+                folder = out / f"{arm}-{seed}"
+                found[arm, seed, of] = _held(folder, done[arm, seed], of, aside)
+    return found
+
+
+def _losses(
+    held: Mapping[tuple[Arm, int, str], Held], arm: Arm, seed: int
+) -> dict[str, float | None]:
+    """Return a run's losses on the rows that are compared; None until all arms of it are there."""
+    found = {f"{of}_loss": held.get((arm, seed, of)) for of in OF}
+    return {name: None if one is None else one.loss for name, one in found.items()}
+
+
+def _differences(
+    arms: Sequence[Arm], seeds: Sequence[int], held: Mapping[tuple[Arm, int, str], Held]
 ) -> list[dict[str, Any]]:
     """Compare each arm with `none`, then the others with each other, the earlier one first."""
     if not seeds:
         return []
-    aside = {seed: _set_aside(out / f"{arm}-{seed}" for arm in arms) for seed in seeds}
     pairs: list[tuple[Arm, Arm]] = [
         (arm, "none") for arm in arms if arm != "none" and "none" in arms
     ]
@@ -214,11 +236,7 @@ def _differences(
     found = []
     for one, other in pairs:
         for of in OF:
-            first, second = (
-                [_held(out / f"{arm}-{seed}", done[arm, seed], of, aside[seed]) for seed in seeds]
-                for arm in (one, other)
-            )
-            apart = difference(list(zip(first, second, strict=True)))
+            apart = difference([(held[one, seed, of], held[other, seed, of]) for seed in seeds])
             told = None if apart is None else apart.as_dict()
             found.append({"arm": one, "against": other, "of": of, "difference": told})
     return found

@@ -34,6 +34,12 @@ def test_a_difference_is_weighted_by_tokens_and_paired_by_id() -> None:
     assert (found.rows, found.each) == (2, (found.mean,))
 
 
+def test_a_loss_is_weighted_by_tokens_too() -> None:
+    assert held([1.0, 4.0, np.nan], [30, 10, 5]).loss == 1.75
+    assert held([np.nan]).loss is None
+    assert held([]).loss is None
+
+
 def test_rows_without_a_loss_are_left_out_and_no_common_row_is_no_figure() -> None:
     one = held([1.0, np.nan, 3.0])
     found = difference([(one, held([1.0, 1.0, 1.0]))])

@@ -81,12 +81,16 @@ def test_arms_are_on_equal_terms(compared: tuple[Path, Any]) -> None:
     middo, none, drawn = document["runs"]
     assert none["refined"] == 0
     assert 0 < drawn["refined"] <= middo["refined"]
+    # Of the same model on the same rows, whoever set some of them aside.
+    first = next(one for one in document["differences"] if one["against"] == "none")["difference"]
+    assert middo["last_loss"] - none["last_loss"] == pytest.approx(first["mean"], abs=2e-4)
+    assert none["last_loss"] == none["export_loss"]
     assert middo["steps"] == none["steps"] == drawn["steps"]
     kept = read_run(out / "random-7")["rounds"][0]
     assert "signals.selection is random" in kept["cautions"][0]
-    first = [read_run(out / f"{arm}-7")["rounds"][0] for arm in ("middo", "none", "random")]
-    assert len({entry["training"]["weights"] for entry in first}) == 1
-    assert [entry["training"]["reused"] for entry in first] == [False, True, True]
+    trained = [read_run(out / f"{arm}-7")["rounds"][0]["training"] for arm in document["arms"]]
+    assert len({training["weights"] for training in trained}) == 1
+    assert [training["reused"] for training in trained] == [False, True, True]
 
 
 def test_differences_are_those_of_the_rows(compared: tuple[Path, Any]) -> None:

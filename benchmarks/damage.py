@@ -75,8 +75,8 @@ class Surroundings:
 
     def other(self, row: Pair, rng: np.random.Generator) -> str | None:
         """Return the answer of a row drawn at random; None where twenty draws find no other."""
-        drawn = rng.integers(len(self.pool), size=20) if self.pool else []
-        others = (self.pool[int(place)] for place in drawn)
+        drawn: list[int] = rng.integers(len(self.pool), size=20).tolist() if self.pool else []
+        others = (self.pool[place] for place in drawn)
         return next((one.answer for one in others if _differs(one, row)), None)
 
     def nearest(self, row: Pair) -> str | None:

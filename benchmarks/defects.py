@@ -45,7 +45,8 @@ def parts_main(choice: argparse.Namespace) -> int:
     """Run the chosen part."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.ERROR)
-    return PARTS[choice.part].main(choice)
+    code: int = PARTS[choice.part].main(choice)
+    return code
 
 
 def _first(text: str | None) -> str:

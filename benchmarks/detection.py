@@ -46,11 +46,12 @@ from benchmarks.seeding import (
 from benchmarks.stages import opened, run_until
 from middo.agents.calibrating import ROW_ASKS
 from middo.core.config import RunConfig
-from middo.core.measures import Measured
+from middo.core.measures import Ask, Measured
 from middo.core.records import Sample
 from middo.graph.deps import Deps
 from middo.graph.refining import read_diagnosis
 from middo.signals.controls import KINDS, build_controls, choose_calibration_rows, words
+from middo.signals.quality import calibration_from
 from middo.stores.runs import write_text
 from middo.stores.tables import read_signals
 
@@ -156,12 +157,15 @@ def measure(choice: argparse.Namespace, signals: Path) -> None:
 def measure_others(deps: Deps) -> tuple[dict[str, Measured], dict[str, Measured]]:
     """Return by id what the paper's axis and the difficulty ratio need, by the tuned model.
 
-    L(a) is taken over where the diagnosis has measured it.
+    What the diagnosis has measured is taken over.
     """
     version = deps.version(0)
+    asked = calibration_from(read_diagnosis(deps, 0)["calibration"]).asks
+    ratings: frozenset[Ask] = frozenset({"ratings"})
+    wider: tuple[frozenset[Ask], ...] = (asked | {"embedding"}, *ROW_ASKS)
     with deps.measuring(0) as tuned:
-        rated = tuned.measure("benchmark.ratings", version, frozenset({"ratings"}))
-        alone = tuned.measure("benchmark.alone", version, frozenset({"alone"}), wider=ROW_ASKS)
+        rated = tuned.measure("benchmark.ratings", version, ratings, wider=wider)
+        alone = tuned.measure("benchmark.alone", version, frozenset({"alone"}), wider=wider)
     return rated, alone
 
 
@@ -169,8 +173,10 @@ def form_odds(deps: Deps) -> dict[str, float]:
     """Return by id the log odds of being broken by form alone, fitted as quality is calibrated."""
     samples, held = list(deps.version(0)), list(deps.holdout())
     by_id = {sample.id: sample for sample in (*samples, *held)}
+    trained, apart = ([(one.id, words(one.answer)) for one in rows] for rows in (samples, held))
     chosen = choose_calibration_rows(
-        *([(one.id, words(one.answer)) for one in rows] for rows in (samples, held)),
+        trained,
+        apart,
         deps.config.signals.calibration,
         deps.config.seed,
     )

@@ -48,4 +48,5 @@ class FormJudge:
         return np.asarray(np.max(each, axis=0))
 
     def _scaled(self, forms: Sequence[list[float]]) -> Floats:
-        return (np.array(forms) - self._mean) / self._scale
+        scaled: Floats = (np.array(forms) - self._mean) / self._scale
+        return scaled

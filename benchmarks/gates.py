@@ -81,11 +81,14 @@ class _Rewriting:
     """A rewriter's model that proposes what the case proposes."""
 
     def __init__(self, proposal: Proposal) -> None:
-        self._texts = {RewrittenPrompt: proposal.prompt, RewrittenAnswer: proposal.answer}
+        self._texts: dict[type[Any], str] = {
+            RewrittenPrompt: proposal.prompt,
+            RewrittenAnswer: proposal.answer,
+        }
 
     async def __call__(self, prompt: Prompt, schema: type[Answer], *, attempt: int) -> Answer:
         field = next(iter(schema.model_fields))
-        return schema.model_construct(**{field: self._texts[cast(Any, schema)]})
+        return schema.model_construct(None, **{field: self._texts[schema]})
 
 
 class _Criticising:
@@ -160,7 +163,7 @@ def _proving(
     async def prove(case: Case) -> Verdict:
         parent = case.sample
         (own,) = score([Item(parent.id, parent.messages)], evidence.calibration.asks)
-        signals = {
+        signals: dict[str, Any] = {
             "quality": evidence.calibration.probability(own),
             "answer_tokens": None if own.unscored else own.answer_tokens,
             "neighbours": [],

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,12 +64,34 @@ async def _until(deps: Deps, node: str) -> bool:
         return node in (await graph.aget_state(thread)).next
 
 
-def told(event: Event) -> None:
-    """Tell on stderr what a run does: its notes and steps, and how far it is on a terminal."""
-    if isinstance(event, Finished):
-        print(f"round {event.round} {event.node}: {event.summary}", file=sys.stderr)
-    elif isinstance(event, Note):
-        print(event.text, file=sys.stderr)
-    elif isinstance(event, Progress) and sys.stderr.isatty():
-        left = "" if event.eta is None else f", {event.eta:.0f} s left"
-        print(f"\r{event.node} {event.done}/{event.total}{left}   ", end="", file=sys.stderr)
+class Teller:
+    """Tell on stderr what a run does: its notes and steps, and now and then how far it is."""
+
+    EVERY = 60.0
+    """Seconds between two lines of progress where stderr is a file."""
+
+    def __init__(self) -> None:
+        """Begin with nothing told."""
+        self._last = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take a run's event."""
+        if isinstance(event, Finished):
+            self._line(f"round {event.round} {event.node}: {event.summary}, {event.seconds:.0f} s")
+        elif isinstance(event, Note):
+            self._line(event.text)
+        elif isinstance(event, Progress):
+            now = time.monotonic()
+            left = "" if event.eta is None else f", {event.eta:.0f} s left"
+            text = f"{event.node} {event.done}/{event.total} {event.unit}{left}"
+            if sys.stderr.isatty():
+                print(f"\r{text}\x1b[K", end="", file=sys.stderr)
+            elif now - self._last >= self.EVERY:
+                self._last = now
+                self._line(text)
+
+    def _line(self, text: str) -> None:
+        print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+
+
+told = Teller()

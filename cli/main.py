@@ -236,6 +236,28 @@ def estimate(
 
 
 @app.command()
+def compare(
+    config: Config = None,
+    arms: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Arms to run.")
+    ] = "middo,none,random,rewrite-all",
+    seeds: Annotated[int, typer.Option(help="Seeds per arm, from the configuration's on.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Folder [runs/compare-<time>-<id>].")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set to work on.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Refinements at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="A random number of the rows.")] = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> Task:
+    """Run the loop and its control arms with several seeds, and tell what each is worth."""
+    from . import compare as page
+    from . import loop
+
+    flags = {"data.path": data, "rounds": rounds, "data.limit": limit}
+    return partial(page.compare, loop.Choice(config, flags, tuple(sets or ())), arms, seeds, out)
+
+
+@app.command()
 def review(
     folder: RunFolder,
     file: Annotated[

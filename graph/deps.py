@@ -4,7 +4,7 @@ Nothing is opened at import. Heavy parts (trainee, embedder, chat models) are lo
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,6 +53,8 @@ class Deps:
     database: Database
     report: Report = silent
     should_stop: Callable[[], bool] = never
+    given: tuple[Path, ...] = ()
+    """Run folders whose models may be taken over, where a training is the same."""
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -324,7 +326,9 @@ def open_run(
     *,
     report: Report = silent,
     should_stop: Callable[[], bool] = never,
+    given: Sequence[Path] = (),
 ) -> Deps:
     """Open a run folder for working on it; the caller holds its lock and closes the result."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Deps(folder, config, open_database(folder / "ledger.db"), report, should_stop)
+    database = open_database(folder / "ledger.db")
+    return Deps(folder, config, database, report, should_stop, tuple(given))

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..core.progress import Note
 from ..curation.gate import DECIDED, Judgement, best_round, judge
 from ..curation.stop import should_stop
 from ..stores.runs import write_text
+from ..training.checkpoints import read_record
 from ..training.job import TrainedModel, TrainingJob, train
 from ..training.weights import weights_digest
 from .deps import Deps
@@ -31,6 +33,7 @@ def train_round(deps: Deps, state: LoopState) -> Step:
     number = state["round"]
     job = training_job(deps, number)
     _reuse_equal(deps, job, number)
+    _reuse_given(deps, job)
     made = train(
         job, on_progress=advance_in(deps, "train", number, "steps"), should_stop=deps.should_stop
     )
@@ -171,15 +174,31 @@ def _reuse_equal(deps: Deps, job: TrainingJob, number: int) -> None:
         model = deps.round_folder(earlier) / "model"
         if weights_digest(model) != deps.weights_of(earlier):
             continue  # damaged since
-        partial = job.output.with_name("model.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with writing(job.output):  # of what it can't copy it tells in words alone
-            shutil.copytree(model, partial)
-        record = json.loads((partial / "training.json").read_text(encoding="utf-8"))
-        # Round 0 found the step plan that later jobs state, so its key differs and its model not.
-        write_text(partial / "training.json", json.dumps({**record, "key": job.key}) + "\n")
-        partial.rename(job.output)
+        _take(model, job)
         return
+
+
+def _reuse_given(deps: Deps, job: TrainingJob) -> None:
+    """Take over the model of another run that was trained by the same job."""
+    if job.output.exists():
+        return
+    for model in (path for folder in deps.given for path in sorted(folder.glob("rounds/*/model"))):
+        record = read_record(model)
+        if record and record.get("key") == job.key and record["weights"] == weights_digest(model):
+            _take(model, job)
+            return
+
+
+def _take(model: Path, job: TrainingJob) -> None:
+    """Copy a model to where a job wants it, whole or not at all."""
+    partial = job.output.with_name("model.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with writing(job.output):  # of what it can't copy it tells in words alone
+        shutil.copytree(model, partial)
+    record = json.loads((partial / "training.json").read_text(encoding="utf-8"))
+    # Round 0 found the step plan that later jobs state, so its key differs and its model not.
+    write_text(partial / "training.json", json.dumps({**record, "key": job.key}) + "\n")
+    partial.rename(job.output)
 
 
 def _figures(deps: Deps, made: TrainedModel) -> dict[str, Any]:

@@ -41,7 +41,11 @@ CHECKPOINTS = "checkpoints.db"
 
 
 def run(
-    config: RunConfig, out: Path | str | None = None, *, report: Report = silent
+    config: RunConfig,
+    out: Path | str | None = None,
+    *,
+    report: Report = silent,
+    given: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Run the whole loop and return the document of `run.json`.
 
@@ -51,6 +55,7 @@ def run(
         config: what to run.
         out: the run folder, new or empty; default `runs/<time>-<short id>`.
         report: receives progress events.
+        given: run folders whose models may be taken over, where a training is the same.
 
     Raises:
         UsageError: the configuration, data or a model can't be used; or `out` holds a run.
@@ -69,7 +74,7 @@ def run(
         _refuse_used(folder, config)  # another process may have begun, and ended, since
         write_text(folder / CONFIG, dump_config(config))
         write_run(folder, {"run": folder.name, "status": "running", "rounds": []})
-        return _drive(folder, config, report)
+        return _drive(folder, config, report, given)
 
 
 def resume(
@@ -78,6 +83,7 @@ def resume(
     sets: Sequence[str] = (),
     trust: bool = False,
     report: Report = silent,
+    given: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Go on with a run where it stopped; a finished run's document is returned as it is.
 
@@ -86,6 +92,7 @@ def resume(
         sets: `key=value` changes; only keys in `core.config.CHANGEABLE` may change.
         trust: go on also where the folder belongs to another user.
         report: receives progress events.
+        given: as for `run`.
 
     Raises:
         UsageError: another user's folder, and `trust` does not say that its code may run.
@@ -102,14 +109,14 @@ def resume(
 
         refuse_foreign(folder, folder / CONFIG, config)
     with _owned(folder, report):
-        _refuse_changed(folder, config)
+        refuse_changed(folder, config)
         document = _document(folder)  # its last owner may have ended it meanwhile
         if document.get("status") == "finished":
             return document
         check_endpoint(config.traces)
         if sets:
             write_text(folder / CONFIG, dump_config(config))
-        return _drive(folder, config, report)
+        return _drive(folder, config, report, given)
 
 
 def _document(folder: Path) -> dict[str, Any]:
@@ -136,14 +143,18 @@ def _owned(folder: Path, report: Report) -> Iterator[None]:
         raise StorageError(f"{refused}, then {again}") from error
 
 
-def _drive(folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
+def _drive(
+    folder: Path, config: RunConfig, report: Report, given: Sequence[Path]
+) -> dict[str, Any]:
     """Run the graph from its checkpoint, and leave a true status behind however it ends."""
     stop = Event()
     with _stop_on_signals(stop):  # from the imports, which take seconds, until all is closed
-        return _drive_until(stop, folder, config, report)
+        return _drive_until(stop, folder, config, report, given)
 
 
-def _drive_until(stop: Event, folder: Path, config: RunConfig, report: Report) -> dict[str, Any]:
+def _drive_until(
+    stop: Event, folder: Path, config: RunConfig, report: Report, given: Sequence[Path]
+) -> dict[str, Any]:
     # Read by langgraph at import: state may hold JSON types only.
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -151,7 +162,7 @@ def _drive_until(stop: Event, folder: Path, config: RunConfig, report: Report) -
     from .document import write_document
     from .restoring import refuse_other
 
-    deps = open_run(folder, config, report=report, should_stop=stop.is_set)
+    deps = open_run(folder, config, report=report, should_stop=stop.is_set, given=given)
     try:
         refuse_other(deps, config)
     except BaseException:
@@ -278,7 +289,7 @@ def _refuse_used(folder: Path, config: RunConfig) -> None:
     if folder.is_file():
         raise UsageError(f"{folder}: is a file; name a folder for the run with --out")
     if (folder / RUN_JSON).exists() or (folder / CONFIG).exists():
-        _refuse_changed(folder, config)
+        refuse_changed(folder, config)
         raise UsageError(
             f"{folder}: holds this run already; go on with `middo resume {folder}`,"
             " or name another folder with --out"
@@ -289,8 +300,12 @@ def _refuse_used(folder: Path, config: RunConfig) -> None:
         raise UsageError(f"{folder}: is not empty; name a new folder for the run with --out")
 
 
-def _refuse_changed(folder: Path, config: RunConfig) -> None:
-    """Raise where the folder's configuration differs in a key that bears on the data."""
+def refuse_changed(folder: Path, config: RunConfig) -> None:
+    """Raise where the folder's configuration differs in a key that bears on the data.
+
+    Raises:
+        ConfigError: it does; the message names the keys.
+    """
     stored = load_config(folder / CONFIG, environ={})
     if config_hash(stored) == config_hash(config):
         return

@@ -1,0 +1,43 @@
+"""The forest plot: a row per pair, marks in their order, zero in the picture, styles inside."""
+
+import math
+
+from middo.viewer.charts.forest import Apart, forest
+
+from .seen import SVG, having, parsed, place, texts
+
+FOUND = [
+    Apart("middo - none", "last", -0.02, -0.03, -0.01, "better"),
+    Apart("middo - none", "export", -0.01, -0.02, 0.01, "no measurable difference (0 inside)"),
+    Apart("middo - random", "last", 0.004, 0.001, 0.007, "worse"),
+]
+
+
+def test_rods_and_marks_lie_where_their_figures_are() -> None:
+    root = parsed(forest("Arms", FOUND, "nats"))
+    rods = [place(one, "x1", "x2", "y1") for one in having(root, "line", "rod")]
+    assert len(rods) == len(having(root, "path", "point")) - 2 == 3  # two marks in the legend
+    zero = place(having(root, "line", "bound")[0], "x1")[0]
+    (a, b, y), (c, d, below), (e, f, last) = rods
+    assert a < b < zero
+    assert c < zero < d
+    assert zero < e < f
+    assert y < below < last
+    assert (b - a) / (f - e) > 3
+    words = texts(root)
+    assert words.count("middo - none") == 1
+    assert "\N{MINUS SIGN}0.0200 [\N{MINUS SIGN}0.0300, \N{MINUS SIGN}0.0100]" in words
+    assert "no measurable difference (0 inside)" in (root.findtext(f"{SVG}desc") or "")
+
+
+def test_it_is_a_file_of_its_own() -> None:
+    markup = str(forest("Arms <b>", FOUND, "nats"))
+    assert markup.startswith("<svg xmlns=")
+    assert "prefers-color-scheme: dark" in (parsed(markup).findtext(f"{SVG}style") or "")
+    assert "<b>" not in markup
+
+
+def test_without_a_figure_it_says_so() -> None:
+    odd = [Apart("a - b", "last", math.nan, 0.0, 0.0, "")]
+    for found in ([], odd):
+        assert texts(parsed(forest("Arms", found, "nats"))) == ["Nothing could be compared."]

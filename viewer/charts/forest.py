@@ -14,8 +14,8 @@ from .axes import Box, Scale, level, scale, signed
 from .marks import Series, legend, mark
 from .svg import group, line, nothing, picture, tag, text
 
-WIDE = 640.0
-_LEFT, _RIGHT = 150.0, 150.0
+WIDE = 700.0
+_LEFT, _RIGHT = 150.0, 210.0
 _ROW, _TOP, _FOOT = 34.0, 12.0, 44.0
 SERIES = {
     "last": Series("last", "circle", "model of the last round"),

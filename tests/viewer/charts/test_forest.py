@@ -2,6 +2,7 @@
 
 import math
 
+from middo.viewer.charts.axes import breadth
 from middo.viewer.charts.forest import Apart, forest
 
 from .seen import SVG, having, parsed, place, texts
@@ -41,3 +42,14 @@ def test_without_a_figure_it_says_so() -> None:
     odd = [Apart("a - b", "last", math.nan, 0.0, 0.0, "")]
     for found in ([], odd):
         assert texts(parsed(forest("Arms", found, "nats"))) == ["Nothing could be compared."]
+
+
+def test_figures_stay_inside_of_the_picture() -> None:
+    wide = Apart("rewrite-all - random", "last", -10.02, -10.03, -10.01, "better")
+    root = parsed(forest("Arms", [wide], "nats"))
+    right = float(root.attrib["viewBox"].split()[2])
+    for one in having(root, "text", "total"):
+        assert place(one, "x")[0] + breadth(one.text or "") <= right
+    (name,) = having(root, "g", "row")
+    written = name.findall(f"{SVG}text")[0]
+    assert place(written, "x")[0] >= breadth(written.text or "")

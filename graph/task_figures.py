@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.task_config import TaskConfig
-from ..curation.scores import score_of
+from ..curation.scores import score_of, share_difference
 from ..signals.pairing import paired_difference
 from .deps import Deps
 
@@ -59,8 +59,20 @@ def _difference(after: Scores, before: Scores, seed: int) -> dict[str, Any] | No
     """Return the difference paired by row; None where the two have not the same rows."""
     if not before or len(after) != len(before):
         return None
-    one, other = (np.array([np.nan if s is None else s for s in part]) for part in (before, after))
-    found = paired_difference(one, other, np.ones(len(one), dtype=np.int64), seed=seed)
+    pairs = [
+        (one, other)
+        for one, other in zip(before, after, strict=True)
+        if one is not None and other is not None
+    ]
+    if not pairs:
+        return None
+    one, other = (list(part) for part in zip(*pairs, strict=True))
+    if set(one + other) <= {0.0, 1.0}:
+        low, high = share_difference(one, other)
+        mean = round((sum(other) - sum(one)) / len(pairs), 4)
+        return {"mean": mean, "low": low, "high": high, "rows": len(pairs)}
+    weights = np.ones(len(pairs), dtype=np.int64)
+    found = paired_difference(np.array(one), np.array(other), weights, seed=seed)
     if found is None:
         return None
     return {"mean": found.mean, "low": found.low, "high": found.high, "rows": found.rows}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from middo.curation.scores import score_of, wilson
+from middo.curation.scores import score_of, share_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_other_scores_have_a_bootstrap_over_rows() -> None:
 def test_a_single_row_has_no_interval_but_as_a_share() -> None:
     assert (score_of([0.5], seed=7).low, score_of([0.5], seed=7).high) == (None, None)
     assert score_of([1.0], seed=7).low == 0.2065
+
+
+def test_shares_that_do_not_differ_leave_a_doubt() -> None:
+    low, high = share_difference([0.0] * 30, [0.0] * 30)
+    assert (low, high) == (-0.0612, 0.0612)
+    wide = share_difference([0.0] * 5, [0.0] * 5)
+    assert wide[1] > high
+
+
+def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(2000):
+        before = rng.random(60) < 0.2
+        after = np.where(rng.random(60) < 0.15, ~before, before)  # 0.2 -> 0.29 on average
+        low, high = share_difference(before.astype(float).tolist(), after.astype(float).tolist())
+        held += low <= 0.09 <= high
+    assert 0.93 < held / 2000 < 0.98

@@ -14,6 +14,8 @@ from middo.graph.preflight import check
 from middo.graph.task_rows import freeze_tasks, frozen_rows
 from middo.graph.tasks import measure_tasks
 from middo.stores.runs import read_json
+from middo.stores.samples import Version
+from tests.capitals import CAPITALS, needs_harness, write_tasks
 from tests.graph.folder import opened
 from tests.loop import config, easy_answer, rows, write_rows
 
@@ -106,13 +108,37 @@ def test_a_run_measures_its_tasks_and_a_broken_one_costs_no_training(
     assert any(isinstance(e, Progress) and e.unit == "answers of sums" for e in events)
 
 
+@needs_harness
+def test_a_run_measures_a_task_of_the_harness_and_trains_on_none_of_its_rows(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_tasks(tmp_path / "tasks", monkeypatch)
+    data = write_rows(tmp_path / "rows.jsonl")
+    leaked = {"instruction": f"What is the capital of {CAPITALS[0][0]}?", "output": "Paris"}
+    with data.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(leaked) + "\n")
+    task = {"metric": "lm-eval:middo_capitals", "include_path": str(folder)}
+    chosen = config(data, tiny_folder, rounds=0, evaluation={"rows": 20, "tasks": [task]})
+    document = run(chosen, tmp_path / "run")
+    assert document["overlapping"] <= 1  # the row may be held out
+    held = {sample.prompt for sample in Version(tmp_path / "run/holdout")}
+    trained = {sample.prompt for sample in Version(tmp_path / "run/rounds/0/dataset")}
+    assert leaked["instruction"] not in trained
+    assert (document["overlapping"] == 1) == (leaked["instruction"] not in held)
+    for figures in (document["base_tasks"], document["rounds"][0]["tasks"]):
+        assert [one["metric"] for one in figures] == ["acc", "acc_norm"]
+        assert all(one["rows"] == len(CAPITALS) and one["is_share"] for one in figures)
+    assert document["rounds"][0]["tasks"][0]["against_base"]["rows"] == len(CAPITALS)
+    assert (tmp_path / "run/rounds/0/tasks/1.lm-eval/lm-eval.log").is_file()
+
+
 def test_what_is_finished_is_not_measured_again(tmp_path: Path, log: Path) -> None:
     with opened(tmp_path / "run", evaluation={"tasks": [CONSTANT]}) as deps:
         deps.facts.put("tasks.0.1", {"figures": [{"metric": "m", "scores": [1.0, 0.0, None]}]})
         deps.facts.put("tasks.base.1", {"figures": [{"metric": "m", "scores": [0.0, 0.0, None]}]})
         (figure,) = measure_tasks(deps, 0)
     assert (figure["score"], figure["rows"], figure["unscored"]) == (0.5, 2, 1)
-    assert figure["against_base"] == {"mean": 0.5, "low": 0.0, "high": 1.0, "rows": 2}
+    assert figure["against_base"] == {"mean": 0.5, "low": -0.3982, "high": 0.8982, "rows": 2}
 
 
 def test_equal_weights_are_measured_once(tmp_path: Path, log: Path) -> None:

@@ -1,6 +1,5 @@
 """Tasks of lm-evaluation-harness, where it is installed: local task files, no network."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,53 +17,12 @@ from middo.training.harness import (
     harness_job_from,
     harness_rows,
 )
-
-needs_harness = pytest.mark.skipif(
-    importlib.util.find_spec("lm_eval") is None, reason=f"needs lm-eval: {harness.INSTALL}"
-)
-CAPITALS = [("France", "Paris"), ("Italy", "Rome"), ("Spain", "Madrid"), ("Peru", "Lima")]
-CHOICE = """
-task: middo_capitals
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-output_type: multiple_choice
-test_split: test
-doc_to_text: "What is the capital of {{{{country}}}}?"
-doc_to_target: label
-doc_to_choice: "{{{{choices}}}}"
-metric_list: [{{metric: acc}}, {{metric: acc_norm}}]
-"""
-ANSWER = """
-task: middo_capitals_said
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-output_type: generate_until
-test_split: test
-doc_to_text: "What is the capital of {{{{country}}}}?"
-doc_to_target: capital
-generation_kwargs: {{max_gen_toks: 4, until: ["."]}}
-metric_list: [{{metric: exact_match}}]
-"""
+from tests.capitals import CAPITALS, needs_harness, write_tasks
 
 
 @pytest.fixture
 def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two tasks over the same local file; the hub must not be asked."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "tasks"
-    folder.mkdir()
-    data = folder / "capitals.jsonl"
-    names = [capital for _, capital in CAPITALS]
-    lines = [
-        json.dumps({"country": country, "capital": name, "choices": names, "label": place})
-        for place, (country, name) in enumerate(CAPITALS)
-    ]
-    data.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "choice.yaml").write_text(CHOICE.format(data=data), encoding="utf-8")
-    (folder / "answer.yaml").write_text(ANSWER.format(data=data), encoding="utf-8")
-    return folder
+    return write_tasks(tmp_path / "tasks", monkeypatch)
 
 
 def job(folder: Path, tasks: Path, **changes: Any) -> HarnessJob:

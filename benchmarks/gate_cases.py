@@ -7,9 +7,9 @@ Each case has a parent, and two proposals to it that differ in the one thing tha
 - `self_instruct` (Wang et al. 2022): a weaker model's answer to an instruction is replaced by the
   expert's answer (`sound`), or by that answer damaged in one of the ways of `damage.py` (`bad`).
 - `disfl_qa` (Gupta et al. 2021): a disfluent question becomes its clean form (`sound`), or the
-  clean form of another question (`bad`). These questions have no answers, so old and new answer are
-  one fixed sentence that fits any of them: what a critic says of the answer falls on both sides
-  alike, and no proof is asked.
+  clean form of another question, one drawn or the most similar one (`bad`). These questions have no
+  answers, so old and new answer are one fixed sentence that fits any of them: what a critic says of
+  the answer falls on both sides alike, and no proof is asked.
 """
 
 import json
@@ -18,8 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from benchmarks.counting import chosen
 from benchmarks.damage import Pair, Surroundings, cut_at_sentence_end, damaged
@@ -135,14 +133,18 @@ def _experts(rows: Sequence[dict[str, Any]], limit: int | None, seed: int) -> It
 
 
 def _disfluent(pairs: Sequence[tuple[str, str]], limit: int | None, seed: int) -> Iterator[Case]:
-    rng = np.random.default_rng([seed, 14])
-    for number, (clean, disfluent) in chosen(list(enumerate(pairs)), limit):
-        other = clean
-        while other == clean:
-            other = pairs[int(rng.integers(len(pairs)))][0]
+    """Take another question at random and, every second time, the one most like it (TF-IDF)."""
+    rows = [Pair(str(number), clean, clean) for number, (clean, _) in enumerate(pairs)]
+    around = Surroundings(rows)
+    for turn, row in enumerate(chosen(rows, limit)):
+        kind, what = (("nearest", "nearest question"), ("other", "another question"))[turn % 2]
+        other = damaged(kind, row, around, seed)
+        if other is None:
+            continue
+        disfluent = pairs[int(row.id)][1]
         yield from _both(
-            *("disfl_qa", str(number), Axis.COMPLEXITY, (disfluent, UNTOLD)),
-            *((clean, UNTOLD), (other, UNTOLD), "another question"),
+            *("disfl_qa", row.id, Axis.COMPLEXITY, (disfluent, UNTOLD)),
+            *((row.prompt, UNTOLD), (other.answer, UNTOLD), what),
             provable=False,
         )
 

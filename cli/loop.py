@@ -15,7 +15,7 @@ from ..core.config import RunConfig
 from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked, UsageError
 from ..core.progress import Event, Note, Report
 from ..core.redaction import redact
-from ..formats.configuration import load_config
+from ..formats.configuration import load_config, load_kept
 from ..stores.runs import CONFIG, RUN_JSON
 from .boundary import Unexpected
 from .output import Reply, clean
@@ -66,7 +66,7 @@ def resume(folder: Path, sets: Sequence[str], trust: bool = False) -> Reply:
 
     heading = []
     if (folder / CONFIG).is_file():
-        heading = hosts_lines(load_config(folder / CONFIG, sets=sets, environ={}))
+        heading = hosts_lines(load_kept(folder / CONFIG, sets))
     return _shown(
         folder,
         lambda report: resume_loop(folder, sets=sets, trust=trust, report=headed(heading, report)),

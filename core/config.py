@@ -303,14 +303,15 @@ class RunConfig(Section):
 
 
 LATER: tuple[tuple[str, Any], ...] = (
-    ("evaluation.exclude_overlap", True),
+    ("evaluation.exclude_overlap", False),
     ("evaluation.tasks", []),
     ("signals.selection", "signals"),
-    ("gate.seeds", 3),
+    ("gate.seeds", 1),
 )
-"""Dotted keys that a version added, with their defaults, which the hash leaves out.
+"""Dotted keys that a version added, with what every version before it did.
 
-So a run that an earlier version began has the same hash, and goes on.
+A run that an earlier version began goes on as it began: its configuration is read with these values
+(`formats.configuration.load_kept`), and the hash leaves them out, so it is the same.
 """
 
 
@@ -328,8 +329,8 @@ def hashed_part(config: RunConfig) -> dict[str, Any]:
             plain[section].pop(key)
         else:
             plain.pop(section, None)
-    for dotted, default in LATER:
+    for dotted, before in LATER:
         section, _, key = dotted.partition(".")
-        if plain[section][key] == default:
+        if plain[section][key] == before:
             plain[section].pop(key)
     return plain

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..core.config import RunConfig
+from ..core.config import LATER, RunConfig
 from ..core.credentials import secrets_in
 from ..core.errors import ConfigError
 from ..core.redaction import redact
@@ -38,7 +38,14 @@ from .yaml_source import (
     unwritable,
 )
 
-__all__ = ["annotated_default", "config_schema", "dump_config", "load_config", "load_params"]
+__all__ = [
+    "annotated_default",
+    "config_schema",
+    "dump_config",
+    "load_config",
+    "load_kept",
+    "load_params",
+]
 
 PREFIX = "MIDDO_"
 
@@ -70,6 +77,19 @@ def load_config(
         *_flags(flags or {}),
         *(_setting(text) for text in sets),
     ]
+    _refuse_secrets(sources)
+    return _validated(sources)
+
+
+def load_kept(path: Path, sets: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration that a run folder keeps, changed by `sets`.
+
+    Keys that it lacks came after the version that wrote it, and mean what that version did.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    sources = [*_flags(dict(LATER)), read_source(path), *(_setting(text) for text in sets)]
     _refuse_secrets(sources)
     return _validated(sources)
 

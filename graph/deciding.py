@@ -20,7 +20,7 @@ from ..core.config import RunConfig
 from ..core.errors import DataError, MiddoError, UsageError
 from ..core.prefixes import beginning, near, some
 from ..core.records import Axis, Proposal, Sample, Verdict, message_from
-from ..formats.configuration import load_config
+from ..formats.configuration import load_kept
 from ..formats.decisions import Decided
 from ..prompts.loader import examples, sentences
 from ..stores.database import Database, open_database, read_database
@@ -238,7 +238,7 @@ class Review:
 
     @cached_property
     def _config(self) -> RunConfig:
-        return load_config(self._folder / "config.yaml", environ={})
+        return load_kept(self._folder / "config.yaml")
 
     @cached_property
     def _diagnosis(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from ..formats.configuration import load_config
+from ..formats.configuration import load_kept
 from ..formats.exporting import export_samples
 from ..stores.runs import read_run
 from ..stores.samples import Version
@@ -54,7 +54,7 @@ def _merge(run: Path, best: int, to: Path) -> Path:
     from ..training.sources import resolve_model
     from ..training.weights import merge_adapter
 
-    config = load_config(run / "config.yaml", environ={})
+    config = load_kept(run / "config.yaml")
     if config.training.method == "full":
         raise UsageError(f"{run}: full fine-tuning has no adapter to merge; see export/model")
     if to.exists():

@@ -29,7 +29,7 @@ from ..core.errors import (
 )
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
-from ..formats.configuration import dump_config, load_config
+from ..formats.configuration import dump_config, load_kept
 from ..stores.database import usable
 from ..stores.lock import NAME as LOCK
 from ..stores.lock import refuse_owned, run_lock
@@ -103,7 +103,7 @@ def resume(
     """
     folder = Path(folder)
     document = _document(folder)
-    config = load_config(folder / CONFIG, sets=sets, environ={})
+    config = load_kept(folder / CONFIG, sets)
     if not trust and document.get("status") != "finished":
         from .trust import refuse_foreign
 
@@ -306,7 +306,7 @@ def refuse_changed(folder: Path, config: RunConfig) -> None:
     Raises:
         ConfigError: it does; the message names the keys.
     """
-    stored = load_config(folder / CONFIG, environ={})
+    stored = load_kept(folder / CONFIG)
     if config_hash(stored) == config_hash(config):
         return
     names = ", ".join(_differences(hashed_part(stored), hashed_part(config)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.config import RunConfig
 from ..core.errors import ConfigError, UsageError
-from ..formats.configuration import load_config
+from ..formats.configuration import load_kept
 from ..stores.database import Database, intact, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
@@ -276,7 +276,7 @@ def _fate(fate: str, reason: str) -> tuple[str, str]:
 
 
 def _config(path: Path) -> RunConfig:
-    return load_config(path, environ={})
+    return load_kept(path)
 
 
 def _columns(path: Path) -> "Columns":

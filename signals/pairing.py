@@ -25,12 +25,14 @@ class Difference:
         low: lower end.
         high: upper end.
         rows: pairs that it rests on.
+        seeds: trainings of either side that it rests on.
     """
 
     mean: float
     low: float
     high: float
     rows: int
+    seeds: int = 1
 
 
 def paired_difference(

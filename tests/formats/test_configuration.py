@@ -214,7 +214,7 @@ def test_a_wrong_value_is_named_with_place_and_expectation(
         ("epochs: 2", "run.yaml:1: epochs: unknown key; did you mean 'training.epochs'?"),
         (
             "gate: {zzz: 2}",
-            "run.yaml:1: gate.zzz: unknown key; expected one of margin, patience, on_worse",
+            "run.yaml:1: gate.zzz: unknown key; expected one of margin, seeds, patience, on_worse",
         ),
         (
             "training:\n  lora:\n    rang: 2\n",

@@ -93,10 +93,10 @@ class Loop(RuleBasedStateMachine):
         self.home.cleanup()
 
     @initialize(
-        rows=st.integers(10, 14),
-        distinct=st.integers(3, 14),
+        rows=st.integers(14, 18),
+        distinct=st.integers(10, 18),  # a quarter is held out, copies together: 8 are left
         bad=st.integers(0, 3),
-        limit=st.none() | st.integers(8, 9),
+        limit=st.none() | st.integers(12, 14),
         share=st.sampled_from([0.0, 0.2, 0.5]),
     )
     def start(self, rows: int, distinct: int, bad: int, limit: int | None, share: float) -> None:

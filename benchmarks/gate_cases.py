@@ -2,14 +2,17 @@
 
 Each case has a parent, and two proposals to it that differ in the one thing that a gate should see:
 
-- `mr_gsm8k` (MR-GSM8K, Zeng et al. 2023): a question with its solution cut at a sentence end is
-  repaired by the true solution (`sound`), or by the wrong one that people have marked (`bad`).
-- `self_instruct` (Wang et al. 2022): a weaker model's answer to an instruction is replaced by the
-  expert's answer (`sound`), or by that answer damaged in one of the ways of `damage.py` (`bad`).
+- `mr_gsm8k` (MR-GSM8K, Zeng et al. 2023): a question that stands beside the solution of another one
+  gets its true solution (`sound`), or the wrong one that people have marked (`bad`).
+- `self_instruct` (Wang et al. 2022): an instruction that stands beside the answer to another one
+  gets the expert's answer (`sound`), or that answer damaged as in `damage.py` (`bad`).
 - `disfl_qa` (Gupta et al. 2021): a disfluent question becomes its clean form (`sound`), or the
   clean form of another question, one drawn or the most similar one (`bad`). These questions have no
   answers, so old and new answer are one fixed sentence that fits any of them: what a critic says of
   the answer falls on both sides alike, and no proof is asked.
+
+The other answer that a parent has is the one nearest in length: an answer that belongs elsewhere is
+what a diagnosis finds best, and a proof is asked only of what was flagged.
 """
 
 import json
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.counting import chosen
-from benchmarks.damage import Pair, Surroundings, cut_at_sentence_end, damaged
+from benchmarks.damage import Pair, Surroundings, damaged
 from benchmarks.disfluency import read_pairs
 from middo.core.records import Axis, Message, Proposal, Sample, sample_id
 from middo.signals.controls import FEWEST_WORDS
@@ -31,7 +34,6 @@ UNTOLD = "The answer stands in the passage that the question is about."
 BAD_KINDS = ("other", "nearest", "sentence", "run-on", "name", "refusal")
 """How experts' answers are damaged, in turn; one that doesn't fit is passed over."""
 
-WEAKER = "response_davinci-self-instruct"
 _STEP = re.compile(r"^Step \d+:\s*")
 
 
@@ -77,7 +79,7 @@ def read_cases(files: Sequence[str], limit: int | None, seed: int) -> list[Case]
         first = rows[0] if rows else {}
         if "ground_truth_solution" in first:
             found += _solutions(rows, limit)
-        elif "reference" in first and WEAKER in first:
+        elif "reference" in first and "instruction" in first:
             found += _experts(rows, limit, seed)
         else:
             raise ValueError(f"{file}: is none of mr_gsm8k, self_instruct and disfl_qa")
@@ -90,18 +92,13 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _solutions(rows: Sequence[dict[str, Any]], limit: int | None) -> Iterator[Case]:
-    usable = [
-        (row, cut)
-        for row in rows
-        if (cut := cut_at_sentence_end(row["ground_truth_solution"])) is not None
-    ]
-    for row, cut in chosen(usable, limit):
-        wrong = "\n".join(_STEP.sub("", step).strip() for step in row["model_output_steps"])
-        old = (row["question"], cut)
+    pairs = [Pair(row["uuid"], row["question"], row["ground_truth_solution"]) for row in rows]
+    for number, pair in chosen(list(enumerate(pairs)), limit):
+        steps = rows[number]["model_output_steps"]
+        wrong = "\n".join(_STEP.sub("", step).strip() for step in steps)
         yield from _both(
-            *("mr_gsm8k", row["uuid"], Axis.QUALITY, old),
-            *((row["question"], row["ground_truth_solution"]), (row["question"], wrong)),
-            "wrong solution",
+            *("mr_gsm8k", pair.id, Axis.QUALITY, (pair.prompt, _elsewhere(pair, pairs))),
+            *((pair.prompt, pair.answer), (pair.prompt, wrong), "wrong solution"),
         )
 
 
@@ -110,26 +107,27 @@ def _experts(rows: Sequence[dict[str, Any]], limit: int | None, seed: int) -> It
         Pair(row["id"], f"{row['instruction']}\n\n{row['input']}".strip(), row["reference"].strip())
         for row in rows
     ]
-    weaker = {row["id"]: str(row[WEAKER]).strip() for row in rows}
-    usable = [
-        pair
-        for pair in pairs
-        if len(pair.answer.split()) >= FEWEST_WORDS
-        and weaker[pair.id]
-        and weaker[pair.id].split() != pair.answer.split()
-    ]
-    around = Surroundings(pairs)
+    usable = [pair for pair in pairs if len(pair.answer.split()) >= FEWEST_WORDS]
+    around = Surroundings(usable)
     for number, pair in enumerate(chosen(usable, limit)):
         turn = number % len(BAD_KINDS)
+        old = _elsewhere(pair, usable)
         for kind in (*BAD_KINDS[turn:], *BAD_KINDS[:turn]):
             broken = damaged(kind, pair, around, seed)
-            if broken is None:
+            if broken is None or broken.answer == old:
                 continue
             yield from _both(
-                *("self_instruct", pair.id, Axis.QUALITY, (pair.prompt, weaker[pair.id])),
+                *("self_instruct", pair.id, Axis.QUALITY, (pair.prompt, old)),
                 *((pair.prompt, pair.answer), (pair.prompt, broken.answer), kind),
             )
             break
+
+
+def _elsewhere(pair: Pair, pairs: Sequence[Pair]) -> str:
+    """Return the answer to another prompt that is nearest in length, the first of equal ones."""
+    own = len(pair.answer.split())
+    others = (one for one in pairs if one.prompt != pair.prompt and one.answer != pair.answer)
+    return min(others, key=lambda one: abs(len(one.answer.split()) - own)).answer
 
 
 def _disfluent(pairs: Sequence[tuple[str, str]], limit: int | None, seed: int) -> Iterator[Case]:

@@ -55,7 +55,7 @@ class Gates:
         return {
             "checks": {verdict.name: verdict.passed for verdict in verdicts},
             "critic": said,
-            "proof": proof and {"passed": proof.passed, "reason": proof.reason},
+            "proof": proof and {"passed": proof.passed, "reason": proof.reason, **_figures(proof)},
             "chain": {"passed": fate == "accepted", "by": reason.partition(":")[0]},
         }
 
@@ -75,6 +75,11 @@ class Gates:
             "said": verdict.numbers["said"],
             "problems": problems,
         }
+
+
+def _figures(proof: Verdict) -> dict[str, Any]:
+    """Return what a proof measured, where it measured anything."""
+    return {"numbers": proof.numbers} if proof.numbers else {}
 
 
 class _Rewriting:

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from benchmarks.asking import Asked
 from benchmarks.critic import main, report, summed
 from benchmarks.damage import REFUSALS
-from benchmarks.gate_cases import UNTOLD, WEAKER, Case, read_cases
+from benchmarks.gate_cases import UNTOLD, Case, read_cases
 from benchmarks.gates import Gates
 from middo.agents.critic import Critic
 from middo.core.records import Axis, Message, Verdict
@@ -51,7 +51,6 @@ def write_experts(path: Path) -> Path:
             "instruction": one.prompt,
             "input": "",
             "reference": one.answer,
-            WEAKER: f" It is about {one.prompt.split()[6]} and no more than that is known.",
         }
         for one in pairs()[:12]
     ]
@@ -86,7 +85,8 @@ def test_each_parent_has_a_sound_and_a_bad_proposal(files: list[str]) -> None:
     by_id = {case.id: case for case in cases}
     assert len(by_id) == len(cases)
     sound, bad = by_id["mr_gsm8k 3 sound"], by_id["mr_gsm8k 3 bad"]
-    assert sound.sample == bad.sample and sound.sample.answer == "Each of them buys 2 apples."
+    assert sound.sample == bad.sample
+    assert sound.sample.answer == "Each of them buys 2 apples.\nThey buy 4*2=8.\n#### 8"
     assert sound.proposal.answer.endswith("#### 6")
     assert bad.proposal.answer == "They buy 3+2=5 apples.\n#### 5"
     assert by_id["disfl_qa 0 sound"].proposal.prompt == "What was the old town's first name?"

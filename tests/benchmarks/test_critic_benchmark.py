@@ -95,7 +95,8 @@ def test_each_parent_has_a_sound_and_a_bad_proposal(files: list[str]) -> None:
     assert other.proposal.prompt != "What was the old town's first name?"
     assert other.proposal.answer == UNTOLD
     kinds = {case.kind for case in cases if case.data == "self_instruct"}
-    assert kinds == {"", "other", "nearest", "sentence", "run-on", "name", "refusal"}
+    # The most similar row's answer is here the one that the parent has, so it is no damage.
+    assert kinds == {"", "other", "sentence", "run-on", "name", "refusal"}
     assert len(read_cases(files, 2, 7)) == 12
     assert read_cases(files, 2, 7) == read_cases(files, 2, 7)
 

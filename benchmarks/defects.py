@@ -1,11 +1,12 @@
 """Seeded defects: real rows are damaged on purpose, and Middo has to find and repair them.
 
     python -m benchmarks.defects detection --data FILE... --out FOLDER [--json FILE]
+    python -m benchmarks.defects remedies --out FOLDER [--json FILE]
     python -m benchmarks.defects repair --data FILE... --out FOLDER [--json FILE]
 
 `--data` takes data sets in any form that Middo imports, and files of disfluent and clean questions
-in the form of Disfl-QA, which show how people stumble. `detection.py` and `repair.py` say what the
-parts measure. An interrupted one is gone on with by the same command.
+in the form of Disfl-QA, which show how people stumble. The modules named like the parts
+say what each measures. An interrupted one is gone on with by the same command.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import detection, repair
+from benchmarks import detection, remedies, repair
 
-PARTS = {"detection": detection, "repair": repair}
+PARTS = {"detection": detection, "remedies": remedies, "repair": repair}
+WITHOUT_DATA = ("remedies",)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,9 +33,10 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     parts = parser.add_subparsers(dest="part", required=True)
     for name, module in PARTS.items():
         part = parts.add_parser(name, description=_first(module.__doc__))
-        part.add_argument("--data", nargs="+", required=True, help="files with real rows")
         part.add_argument("--out", type=Path, required=True, help="folder that keeps everything")
-        part.add_argument("--model", default="smollm2-135m", help="the trainee")
+        if name not in WITHOUT_DATA:
+            part.add_argument("--data", nargs="+", required=True, help="files with real rows")
+            part.add_argument("--model", default="smollm2-135m", help="the trainee")
         part.add_argument("--json", type=Path, help="also write the figures to this file")
         module.add_arguments(part)
     choice = parser.parse_args(argv)

@@ -12,6 +12,8 @@ from benchmarks.ranking import Area, areas, mean_area, scores_of
 AXES = ("complexity", "diversity", "quality")
 OTHERS = ("random", "length", "form", "base loss", "ratings", "ifd")
 JUDGES = (*AXES, *OTHERS)
+SHARES = (0.01, 0.02, 0.04, 0.08, 0.16)
+"""Of the rows, ranked worst by a judge: what `signals.share` is chosen from."""
 
 
 def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
             for judge, of_kind in found.items()
         },
         "means": means,
+        "worst": {judge: worst(lines, judge) for judge in JUDGES},
         "flagged": {
             name: {
                 **{axis: sum(axis in line["flags"] for line in rows) for axis in AXES},
@@ -62,6 +65,15 @@ def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
             for name, rows in {**by_kind, "clean": clean}.items()
         },
     }
+
+
+def worst(lines: Sequence[Mapping[str, Any]], judge: str) -> dict[str, list[int]]:
+    """Return share -> [damaged rows, all rows] among the rows that a judge ranks worst."""
+    scores = scores_of([line["scores"][judge] for line in lines])
+    order = np.argsort(-scores, kind="stable")
+    damaged = np.array([bool(line["kind"]) for line in lines])[order]
+    counts = {share: round(share * len(lines)) for share in SHARES}
+    return {str(share): [int(damaged[:n].sum()), n] for share, n in counts.items()}
 
 
 def report(document: Mapping[str, Any]) -> str:
@@ -100,6 +112,15 @@ def report(document: Mapping[str, Any]) -> str:
         for name, one in document["flagged"].items()
     ]
     blocks.append("Flagged rows\n" + table(flagged, ["rows that are", "rows", *AXES, "any axis"]))
+    ranked = [
+        [judge, *(_share(*document["worst"][judge][str(share)]) for share in SHARES)]
+        for judge in JUDGES
+    ]
+    total = sum(counts.values())
+    blocks.append(
+        f"Damaged rows among those ranked worst ({(total - counts['clean']) / total:.0%} of all are"
+        " damaged)\n" + table(ranked, ["judge", *(f"worst {share:.0%}" for share in SHARES)])
+    )
     missing = {judge: count for judge, count in document["not_scored"].items() if count}
     if missing:
         told = ", ".join(f"{judge} {count}" for judge, count in missing.items())

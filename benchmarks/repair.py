@@ -215,7 +215,8 @@ def one_seed(choice: argparse.Namespace, rows: int, seed: int) -> dict[str, Any]
     for arm, selection in (("middo", "signals"), ("random", "random")):
         print(f"seed {seed}: {arm}", file=sys.stderr)
         home = folder / arm
-        document = finished(home, _config(choice, folder, seed, selection))
+        # Round 0 is the same training in both arms.
+        document = finished(home, _config(choice, folder, seed, selection), folder / "middo")
         last = max(one["round"] for one in document["rounds"] if one["evaluation"])
         first, final = (Version(home / "rounds" / str(k) / "dataset") for k in (0, last))
         counts[arm] = {**mended(lines, first, final), **sent(home, lines, choice.rounds)}
@@ -227,14 +228,18 @@ def one_seed(choice: argparse.Namespace, rows: int, seed: int) -> dict[str, Any]
     return {"seed": seed, "counts": counts, "losses": found, "runs": documents}
 
 
-def finished(folder: Path, config: RunConfig) -> dict[str, Any]:
-    """Run the loop, or go on with it, to its end; return its document."""
+def finished(folder: Path, config: RunConfig, like: Path) -> dict[str, Any]:
+    """Run the loop, or go on with it, to its end; return its document.
+
+    A model of the run `like` is taken over where the training is the same.
+    """
     from middo import resume, run
 
+    given = [like] if like != folder else []
     if (folder / RUN_JSON).exists():
-        return resume(folder, report=told)
+        return resume(folder, report=told, given=given)
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it began
-    return run(config, folder, report=told)
+    return run(config, folder, report=told, given=given)
 
 
 def all_clean(folder: Path, lines: Sequence[dict[str, Any]]) -> dict[str, tuple[float, int]]:

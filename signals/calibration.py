@@ -30,7 +30,10 @@ ASKS: frozenset[Ask] = frozenset({"alone"})
 
 
 def calibrate(
-    real: Mapping[str, Measured], controls: Mapping[str, Mapping[str, Measured]], seed: int
+    real: Mapping[str, Measured],
+    controls: Mapping[str, Mapping[str, Measured]],
+    seed: int,
+    likelihoods: tuple[str, ...] = LIKELIHOODS,
 ) -> Calibration:
     """Calibrate quality on real rows and their controls.
 
@@ -51,10 +54,11 @@ def calibrate(
         controls: kind -> row id -> measurement of that control, with `alone`, and `answer_ratings`
             if they are asked of all rows.
         seed: of the run.
+        likelihoods: names of the signals to read, without the ratings.
     """
     # Where the chat template ends an answer with no token of its own, no row has `end`.
     ended = any(measured.end is not None for measured in real.values())
-    signals = LIKELIHOODS if ended else tuple(name for name in LIKELIHOODS if name != "end")
+    signals = likelihoods if ended else tuple(name for name in likelihoods if name != "end")
     usable = {
         name: real[name] for name in sorted(real) if features(real[name], signals) is not None
     }

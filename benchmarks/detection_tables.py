@@ -72,7 +72,7 @@ def worst(lines: Sequence[Mapping[str, Any]], judge: str) -> dict[str, list[int]
     scores = scores_of([line["scores"][judge] for line in lines])
     order = np.argsort(-scores, kind="stable")
     damaged = np.array([bool(line["kind"]) for line in lines])[order]
-    counts = {share: round(share * len(lines)) for share in SHARES}
+    counts = {share: max(round(share * len(lines)), 1) for share in SHARES}
     return {str(share): [int(damaged[:n].sum()), n] for share, n in counts.items()}
 
 

@@ -37,6 +37,8 @@ def test_judges_are_told_apart_by_kind_and_group() -> None:
     }
     assert found["flagged"]["clean"]["any"] == 0
     assert found["not_scored"]["quality"] == 1
+    assert found["worst"]["quality"]["0.16"] == [4, 4]  # of 25; the row without a score is last
+    assert found["worst"]["ratings"]["0.01"] == [1, 1]
     text = report({**found, "model": "tiny", "seed": 7})
     built, _, rest = text.partition("never builds")
     assert "other" in built and "1.00 (1.00-1.00)" in built and "refusal" in rest

@@ -52,21 +52,8 @@ def calibrate_quality(
     """
     if rows == 0:
         return Calibration(False, "signals.calibration is 0", 0)
-    by_id = _candidates(train, holdout, SPARE * rows, seed)
-
-    def fits(name: str) -> bool:
-        item = Item(name, by_id[name].messages)
-        return measuring.scorer.count_tokens([item], RATED) != [0]
-
-    held = {sample.id for sample in holdout}
-    lengths = [(name, words(sample.answer)) for name, sample in by_id.items()]
-    chosen = choose_calibration_rows(
-        [(name, length) for name, length in lengths if name not in held],
-        [(name, length) for name, length in lengths if name in held],
-        rows,
-        seed,
-        fits,
-    )
+    by_id = calibration_rows(measuring, train, holdout, rows=rows, seed=seed)
+    chosen = list(by_id)
     if len(chosen) < FEWEST_ROWS:
         reason = f"only {len(chosen)} of {FEWEST_ROWS} rows needed can be calibrated on"
         return Calibration(False, reason, len(chosen))
@@ -99,6 +86,33 @@ def calibrate_quality(
         for kind in KINDS
     }
     return calibrate(real, broken, seed)
+
+
+def calibration_rows(
+    measuring: Measuring,
+    train: Iterable[Sample],
+    holdout: Iterable[Sample],
+    *,
+    rows: int,
+    seed: int,
+) -> dict[str, Sample]:
+    """Return the rows to calibrate on by id, sorted; the arguments are `calibrate_quality`'s."""
+    by_id = _candidates(train, holdout, SPARE * rows, seed)
+
+    def fits(name: str) -> bool:
+        item = Item(name, by_id[name].messages)
+        return measuring.scorer.count_tokens([item], RATED) != [0]
+
+    held = {sample.id for sample in holdout}
+    lengths = [(name, words(sample.answer)) for name, sample in by_id.items()]
+    chosen = choose_calibration_rows(
+        [(name, length) for name, length in lengths if name not in held],
+        [(name, length) for name, length in lengths if name in held],
+        rows,
+        seed,
+        fits,
+    )
+    return {name: by_id[name] for name in chosen}
 
 
 def _asks(first: Mapping[str, Measured]) -> frozenset[Ask]:

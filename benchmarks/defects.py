@@ -19,7 +19,6 @@ from pathlib import Path
 from benchmarks import detection, remedies, repair
 
 PARTS = {"detection": detection, "remedies": remedies, "repair": repair}
-WITHOUT_DATA = ("remedies",)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,9 +33,6 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     for name, module in PARTS.items():
         part = parts.add_parser(name, description=_first(module.__doc__))
         part.add_argument("--out", type=Path, required=True, help="folder that keeps everything")
-        if name not in WITHOUT_DATA:
-            part.add_argument("--data", nargs="+", required=True, help="files with real rows")
-            part.add_argument("--model", default="smollm2-135m", help="the trainee")
         part.add_argument("--json", type=Path, help="also write the figures to this file")
         module.add_arguments(part)
     choice = parser.parse_args(argv)

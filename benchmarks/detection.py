@@ -10,7 +10,7 @@ that the same damage could have met (a wrong final number against rows that end 
 not to be found by what kind of row it is.
 
 The judges beside Middo's three axes: random scores; length (a shorter answer is worse); `form`, a
-logistic regression on the text's form, fitted to the same calibration rows and controls; the base
+logistic regression on the text's form, fitted to as many rows and controls, drawn alike; the base
 model's loss; `ratings`, the mean of the six ratings of the tuned model, which is the axis of the
 paper (arXiv 2508.21589), read as expected values; `ifd`, L(a|p) / L(a) under the tuned model, the
 instruction-following difficulty of Li et al. 2023 (arXiv 2308.12032), of which more is worse. A row
@@ -35,7 +35,9 @@ from benchmarks.damage import SEEDED, Surroundings
 from benchmarks.detection_tables import judged, report
 from benchmarks.form import FormJudge, form
 from benchmarks.machine import peak_memory_mb, write
+from benchmarks.ranking import negative
 from benchmarks.seeding import (
+    add_source,
     fitting_kinds,
     read_lines,
     read_rows,
@@ -60,6 +62,7 @@ HOLDOUT_SHARE = 0.1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this part takes beside the arguments of all parts."""
+    add_source(parser)
     parser.add_argument("--rows", type=int, default=1400, help="clean rows")
     parser.add_argument("--damaged", type=int, default=40, help="damaged rows of each kind")
     parser.add_argument("--seed", type=int, default=7)
@@ -169,8 +172,13 @@ def measure_others(deps: Deps) -> tuple[dict[str, Measured], dict[str, Measured]
     return rated, alone
 
 
+def difficulty(one: Measured) -> float | None:
+    """Return L(a|p) / L(a); None where one of them was not measured."""
+    return None if one.unscored or not one.alone else one.loss / one.alone
+
+
 def form_odds(deps: Deps) -> dict[str, float]:
-    """Return by id the log odds of being broken by form alone, fitted as quality is calibrated."""
+    """Return by id the log odds of being broken by form alone, fitted on rows drawn alike."""
     samples, held = list(deps.version(0)), list(deps.holdout())
     by_id = {sample.id: sample for sample in (*samples, *held)}
     trained, apart = ([(one.id, words(one.answer)) for one in rows] for rows in (samples, held))
@@ -207,7 +215,6 @@ def _lines(
         row = rows[int(sample.source.rpartition(":")[2]) - 1]
         signals, six, one = table[sample.id], rated[sample.id].ratings, alone[sample.id]
         there = [value for value in six or () if value is not None]
-        ratio = None if one.unscored or not one.alone else one.loss / one.alone
         yield {
             "id": sample.id,
             "kind": row["kind"],
@@ -215,17 +222,13 @@ def _lines(
             "flags": signals["flags"],
             "scores": {
                 "complexity": signals["complexity"],
-                "diversity": _negative(signals["density"]),
-                "quality": _negative(signals["quality"]),
+                "diversity": negative(signals["density"]),
+                "quality": negative(signals["quality"]),
                 "random": float(random.random()),
                 "length": -words(sample.answer),
                 "form": odds[sample.id],
                 "base loss": signals["loss_base"],
                 "ratings": -float(np.mean(there)) if there else None,
-                "ifd": ratio,
+                "ifd": difficulty(one),
             },
         }
-
-
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value

@@ -18,29 +18,8 @@ SHARES = (0.01, 0.02, 0.04, 0.08, 0.16)
 
 def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """Return the areas of every judge and kind, and what was flagged, from the rows' lines."""
-    clean = [line for line in lines if not line["kind"]]
-    by_kind = {kind: [line for line in lines if line["kind"] == kind] for kind in SEEDED}
-    by_kind = {kind: found for kind, found in by_kind.items() if found}
-    fits = {kind: np.array([kind in line["fits"] for line in clean]) for kind in by_kind}
-    by_kind = {kind: found for kind, found in by_kind.items() if fits[kind].any()}
-    found: dict[str, dict[str, Area]] = {}
-    means: dict[str, dict[str, Any]] = {}
-    for judge in JUDGES:
-        scores = {
-            kind: scores_of([line["scores"][judge] for line in rows])
-            for kind, rows in by_kind.items()
-        }
-        sound = scores_of([line["scores"][judge] for line in clean])
-        found[judge], drawn = areas(sound, scores, fits, seed)
-        groups = {
-            "built": [kind for kind in by_kind if kind in BUILT],
-            "not built": [kind for kind in by_kind if kind not in BUILT],
-        }
-        means[judge] = {
-            name: None if mean is None else mean.as_dict()
-            for name, kinds in groups.items()
-            for mean in [mean_area(kinds, found[judge], drawn)]
-        }
+    clean, by_kind, fits = _grouped(lines)
+    found = {judge: of_judge(lines, judge, seed) for judge in JUDGES}
     return {
         "counts": {
             "clean": len(clean),
@@ -50,12 +29,10 @@ def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
         "not_scored": {
             judge: sum(line["scores"][judge] is None for line in lines) for judge in JUDGES
         },
-        "areas": {
-            judge: {kind: area.as_dict() for kind, area in of_kind.items()}
-            for judge, of_kind in found.items()
+        **{
+            figure: {judge: of[figure] for judge, of in found.items()}
+            for figure in ("areas", "means", "worst")
         },
-        "means": means,
-        "worst": {judge: worst(lines, judge) for judge in JUDGES},
         "flagged": {
             name: {
                 **{axis: sum(axis in line["flags"] for line in rows) for axis in AXES},
@@ -65,6 +42,37 @@ def judged(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
             for name, rows in {**by_kind, "clean": clean}.items()
         },
     }
+
+
+def of_judge(lines: Sequence[Mapping[str, Any]], judge: str, seed: int) -> dict[str, Any]:
+    """Return a judge's areas by kind, their means over kinds built and not, and its worst rows."""
+    clean, by_kind, fits = _grouped(lines)
+    scores = {
+        kind: scores_of([line["scores"][judge] for line in rows]) for kind, rows in by_kind.items()
+    }
+    sound = scores_of([line["scores"][judge] for line in clean])
+    found, drawn = areas(sound, scores, fits, seed)
+    groups = {
+        "built": [kind for kind in by_kind if kind in BUILT],
+        "not built": [kind for kind in by_kind if kind not in BUILT],
+    }
+    means = {name: mean_area(kinds, found, drawn) for name, kinds in groups.items()}
+    return {
+        "areas": {kind: area.as_dict() for kind, area in found.items()},
+        "means": {name: None if mean is None else mean.as_dict() for name, mean in means.items()},
+        "worst": worst(lines, judge),
+    }
+
+
+def _grouped(
+    lines: Sequence[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], dict[str, list[Mapping[str, Any]]], dict[str, Any]]:
+    """Return the clean lines, those of each kind, and per kind which clean ones it could meet."""
+    clean = [line for line in lines if not line["kind"]]
+    by_kind = {kind: [line for line in lines if line["kind"] == kind] for kind in SEEDED}
+    fits = {kind: np.array([kind in line["fits"] for line in clean]) for kind in by_kind}
+    by_kind = {kind: rows for kind, rows in by_kind.items() if rows and fits[kind].any()}
+    return clean, by_kind, {kind: fits[kind] for kind in by_kind}
 
 
 def worst(lines: Sequence[Mapping[str, Any]], judge: str) -> dict[str, list[int]]:

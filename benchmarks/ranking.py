@@ -77,6 +77,11 @@ def scores_of(values: Sequence[float | None]) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
+def negative(value: float | None) -> float | None:
+    """Return a score turned round, for a judge to whom less is worse."""
+    return None if value is None else -value
+
+
 def _area(value: float, resampled: Floats) -> Area:
     low, high = np.percentile(resampled, [2.5, 97.5])
     return Area(round(value, 3), round(float(low), 3), round(float(high), 3))

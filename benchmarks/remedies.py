@@ -26,22 +26,24 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from benchmarks.damage import BUILT, changed_fact
-from benchmarks.detection_tables import worst
+from benchmarks.damage import changed_fact
+from benchmarks.detection import difficulty, measure_others
+from benchmarks.detection_tables import of_judge
 from benchmarks.machine import table, write
-from benchmarks.ranking import Area, areas, mean_area, scores_of
+from benchmarks.ranking import Area, areas, negative, scores_of
 from benchmarks.seeding import read_lines
 from benchmarks.stages import opened
-from middo.agents.calibrating import UNRATED
-from middo.core.measures import Item, Measured
-from middo.core.records import Sample, sample_id
+from middo.agents.calibrating import ROW_ASKS, calibration_rows
+from middo.core.measures import Ask, Item, Measured
+from middo.core.records import sample_id
 from middo.graph.deps import Deps
 from middo.signals.calibration import calibrate
-from middo.signals.controls import KINDS, build_controls, choose_calibration_rows, words
+from middo.signals.controls import KINDS, MOST_OF_A_KIND, build_controls
 from middo.signals.features import LIKELIHOODS, fit_scale
 from middo.signals.quality import Calibration
 
@@ -64,7 +66,7 @@ class WithRatio(Measured):
     @property
     def ratio(self) -> float | None:
         """None where L(a) was not measured."""
-        return self.loss / self.alone if self.alone else None
+        return difficulty(self)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,11 +80,18 @@ def main(choice: argparse.Namespace) -> int:
     settings = json.loads((choice.out / "settings.json").read_text(encoding="utf-8"))
     lines = read_lines(choice.out / "signals.jsonl")
     with opened(choice.out / "run") as deps:
-        quality = variants(deps, lines)
+        quality = variants(deps)
         prompts = prompt_readings(deps, lines)
+    ranked = [
+        {**line, "scores": {name: said[line["id"]] for name, (_, said) in quality.items()}}
+        for line in lines
+    ]
     document = {
         **{"benchmark": "remedies", **settings},
-        "quality": {name: judged(lines, scores, settings["seed"]) for name, scores in quality},
+        "quality": {
+            name: {**of_judge(ranked, name, settings["seed"]), "controls": _told(made)}
+            for name, (made, _) in quality.items()
+        },
         "prompts": {
             name: compared(lines, scores, settings["seed"]) for name, scores in prompts.items()
         },
@@ -93,15 +102,10 @@ def main(choice: argparse.Namespace) -> int:
     return 0
 
 
-def variants(
-    deps: Deps, lines: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, dict[str, float | None]]]:
-    """Return for every variant of the calibration what it says of each row, higher is worse."""
-    seed = deps.config.seed
-    with deps.measuring(0) as tuned:
-        version = deps.version(0)
-        rows = tuned.measure("benchmark.alone", version, frozenset({"alone"}), wider=(UNRATED,))
-        real, broken = _controls(deps, tuned.measure)
+def variants(deps: Deps) -> dict[str, tuple[Calibration, dict[str, float | None]]]:
+    """Return every variant of the calibration, and what it says of each row; higher is worse."""
+    rows = _wider(measure_others(deps)[1])
+    real, broken = _controls(deps)
     built: Broken = {kind: broken[kind] for kind in KINDS}
     tries: list[tuple[str, Broken, tuple[str, ...]]] = [
         ("as it is", built, LIKELIHOODS),
@@ -109,48 +113,45 @@ def variants(
         *((f"without {kind}", _without(built, kind), LIKELIHOODS) for kind in KINDS),
         *((f"+ {kind}", {**built, kind: broken[kind]}, LIKELIHOODS) for kind in FURTHER),
     ]
-    wanted = {line["id"] for line in lines}
-    found = []
+    found = {}
     for name, controls, signals in tries:
-        calibration: Calibration = calibrate(real, controls, seed, signals)
-        said = {row: calibration.probability(one) for row, one in _wider(rows).items()}
-        found.append((name, {row: _negative(said[row]) for row in said if row in wanted}))
+        made = calibrate(real, controls, deps.config.seed, signals)
+        found[name] = made, {row: negative(made.probability(one)) for row, one in rows.items()}
     return found
 
 
-def _controls(
-    deps: Deps, measure: Callable[..., dict[str, Measured]]
-) -> tuple[dict[str, Measured], Broken]:
-    """Return the calibration's real rows and controls as measured, with the further kinds."""
-    seed = deps.config.seed
-    samples, held = list(deps.version(0)), list(deps.holdout())
-    by_id = {sample.id: sample for sample in (*samples, *held)}
-    trained, apart = ([(one.id, words(one.answer)) for one in part] for part in (samples, held))
-    chosen = choose_calibration_rows(trained, apart, deps.config.signals.calibration, seed)
-    plain = [(name, by_id[name].prompt, by_id[name].answer) for name in chosen]
-    texts: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, *FURTHER)}
-    for control in build_controls(plain, seed):
-        texts[control.kind][control.row_id] = control.answer
-    for kind, make in FURTHER.items():
-        made = {name: make(answer, number) for number, (name, _, answer) in enumerate(plain)}
-        texts[kind] = {name: text for name, text in made.items() if text is not None}
-    keys: dict[tuple[str, str], str] = {}
-    items: dict[str, Item] = {}
-    for kind, found in texts.items():
-        for name, text in found.items():
-            sample: Sample = by_id[name]
-            messages = sample.with_exchange(sample.prompt, text)
-            key = keys[kind, name] = sample_id(messages)
-            items[key] = Item(key, messages)
-    originals = [Item(name, by_id[name].messages) for name in chosen]
-    asks = frozenset({"alone"})
-    real = measure("benchmark.real", originals, asks, wider=(UNRATED,))
-    said = measure("benchmark.controls", list(items.values()), asks)
-    broken: Broken = {kind: {} for kind in texts}
-    for (kind, name), key in keys.items():
-        if said[key].unscored is None and real[name].unscored is None:
-            broken[kind][name] = said[key]
+def _controls(deps: Deps) -> tuple[dict[str, Measured], Broken]:
+    """Return the calibration's own rows and controls as measured, and the further kinds."""
+    seed, asks = deps.config.seed, frozenset[Ask]({"alone"})
+    with deps.measuring(0) as tuned:
+        rows = calibration_rows(
+            tuned,
+            deps.version(0),
+            deps.holdout(),
+            rows=deps.config.signals.calibration,
+            seed=seed,
+        )
+        plain = [(name, row.prompt, row.answer) for name, row in rows.items()]
+        texts: list[tuple[str, str, str]] = [
+            (one.kind, one.row_id, one.answer) for one in build_controls(plain, seed)
+        ]
+        for kind, make in FURTHER.items():
+            made = ((name, make(answer, i)) for i, (name, _, answer) in enumerate(plain))
+            told = ((kind, name, text) for name, text in made if text is not None)
+            texts += islice(told, MOST_OF_A_KIND)
+        items = {
+            (kind, name): Item(sample_id(messages), messages)
+            for kind, name, text in texts
+            for messages in [rows[name].with_exchange(rows[name].prompt, text)]
+        }
+        originals = [Item(name, row.messages) for name, row in rows.items()]
+        real = tuned.measure("benchmark.real", originals, asks, wider=ROW_ASKS)
+        said = tuned.measure("benchmark.controls", list(items.values()), asks)
     sound = {name: one for name, one in real.items() if one.unscored is None}
+    broken: Broken = {kind: {} for kind in (*KINDS, *FURTHER)}
+    for (kind, name), item in items.items():
+        if said[item.key].unscored is None and name in sound:
+            broken[kind][name] = said[item.key]
     return _wider(sound), {kind: _wider(found) for kind, found in broken.items()}
 
 
@@ -183,10 +184,6 @@ def _without(broken: Broken, kind: str) -> Broken:
     return {name: found for name, found in broken.items() if name != kind}
 
 
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
 def prompt_readings(
     deps: Deps, lines: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, float | None]]:
@@ -200,7 +197,8 @@ def prompt_readings(
     there = {row: one for row, one in read.items() if one.unscored is None and one.prompt}
     values = np.array([[one.prompt] for one in there.values()], dtype=np.float64)
     lengths = np.log([max(one.prompt_tokens, 1) for one in there.values()])
-    sound = np.array([row in set(clean) for row in there])
+    kinds = {line["id"]: line["kind"] for line in lines}
+    sound = np.array([not kinds[row] for row in there])
     scale = fit_scale(values[sound], lengths[sound], [(values, lengths)])
     apart = scale.apply(values, lengths)[:, 0]
     scores = {line["id"]: line["scores"]["complexity"] for line in lines if line["id"] in there}
@@ -208,34 +206,13 @@ def prompt_readings(
         "complexity": scores,
         "L(p)": {row: one.prompt for row, one in there.items()},
         "L(p) for its length": dict(zip(there, apart.tolist(), strict=True)),
-        "-recoverability": {row: _negative(one.recoverability) for row, one in there.items()},
+        "-recoverability": {row: negative(one.recoverability) for row, one in there.items()},
     }
 
 
-def judged(
-    lines: Sequence[Mapping[str, Any]], scores: Mapping[str, float | None], seed: int
-) -> dict[str, Any]:
-    """Return the areas of one judge per kind, their means, and what it ranks worst."""
-    clean = [line for line in lines if not line["kind"]]
-    kinds = sorted(
-        {line["kind"] for line in lines if line["kind"]}, key=lambda k: (k not in BUILT, k)
-    )
-    fits = {kind: np.array([kind in line["fits"] for line in clean]) for kind in kinds}
-    broken = {
-        kind: scores_of([scores.get(x["id"]) for x in lines if x["kind"] == kind]) for kind in kinds
-    }
-    found, drawn = areas(scores_of([scores.get(x["id"]) for x in clean]), broken, fits, seed)
-    groups = {"built": True, "not built": False}
-    means = {
-        name: mean_area([kind for kind in kinds if (kind in BUILT) == built], found, drawn)
-        for name, built in groups.items()
-    }
-    ranked = [{**line, "scores": {"it": scores.get(line["id"])}} for line in lines]
-    return {
-        "areas": {kind: area.as_dict() for kind, area in found.items()},
-        "means": {name: None if mean is None else mean.as_dict() for name, mean in means.items()},
-        "worst": worst(ranked, "it"),
-    }
+def _told(made: Calibration) -> dict[str, Any]:
+    """Return how well each kind of control itself is told from real answers."""
+    return {one.kind: {"auc": one.auc, "low": one.low, "counts": one.counts} for one in made.kinds}
 
 
 def compared(
@@ -268,11 +245,18 @@ def report(document: Mapping[str, Any]) -> str:
         *some["areas"],
         *(f"mean of {name}" for name, m in some["means"].items() if m),
     ]
+    further = [
+        [kind, *document["quality"][f"+ {kind}"]["controls"][kind].values()]
+        for kind in FURTHER
+        if kind in document["quality"][f"+ {kind}"]["controls"]
+    ]
     number = some["worst"]["0.08"][1]
     blocks = [
         f"{document['model']}, seed {document['seed']}",
         "Area under the ROC curve by kind of damage, and damaged rows among the worst"
         f" {number}\n{table(rows, [*headers, 'damaged'])}",
+        "How well further controls are told from real answers (a kind counts from 0.6 at the lower"
+        f" end)\n{table(further, ['controls', 'area', 'lower end', 'counts'])}",
         "Disfluent questions against clean ones, area under the ROC curve\n"
         + table(
             [[name, str(Area(**area))] for name, area in document["prompts"].items()],

@@ -41,7 +41,15 @@ from benchmarks.damage import Pair, Surroundings
 from benchmarks.detection import refuse_other
 from benchmarks.machine import write
 from benchmarks.repair_figures import losses, mended, place_of, pooled, report, sent
-from benchmarks.seeding import Seeded, evenly, read_lines, read_rows, seed_defects, write_rows
+from benchmarks.seeding import (
+    Seeded,
+    add_source,
+    evenly,
+    read_lines,
+    read_rows,
+    seed_defects,
+    write_rows,
+)
 from benchmarks.stages import opened, told
 from middo.checks.decontamination import EvaluationIndex
 from middo.core.config import RunConfig
@@ -58,6 +66,7 @@ LOCAL = {"slots": 2, "max_tokens": 400}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this part takes beside the arguments of all parts."""
+    add_source(parser)
     parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--holdout", type=int, default=200, help="clean rows to evaluate on")
     parser.add_argument("--rounds", type=int, default=2, help="refinements")
@@ -216,7 +225,8 @@ def one_seed(choice: argparse.Namespace, rows: int, seed: int) -> dict[str, Any]
         print(f"seed {seed}: {arm}", file=sys.stderr)
         home = folder / arm
         # Round 0 is the same training in both arms.
-        document = finished(home, _config(choice, folder, seed, selection), folder / "middo")
+        given = [] if arm == "middo" else [folder / "middo"]
+        document = finished(home, _config(choice, folder, seed, selection), given)
         last = max(one["round"] for one in document["rounds"] if one["evaluation"])
         first, final = (Version(home / "rounds" / str(k) / "dataset") for k in (0, last))
         counts[arm] = {**mended(lines, first, final), **sent(home, lines, choice.rounds)}
@@ -228,14 +238,13 @@ def one_seed(choice: argparse.Namespace, rows: int, seed: int) -> dict[str, Any]
     return {"seed": seed, "counts": counts, "losses": found, "runs": documents}
 
 
-def finished(folder: Path, config: RunConfig, like: Path) -> dict[str, Any]:
+def finished(folder: Path, config: RunConfig, given: Sequence[Path]) -> dict[str, Any]:
     """Run the loop, or go on with it, to its end; return its document.
 
-    A model of the run `like` is taken over where the training is the same.
+    Models of the runs `given` are taken over where the training is the same.
     """
     from middo import resume, run
 
-    given = [like] if like != folder else []
     if (folder / RUN_JSON).exists():
         return resume(folder, report=told, given=given)
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it began

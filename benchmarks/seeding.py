@@ -1,5 +1,6 @@
 """Real rows with seeded defects: which row gets which damage, and what it was before."""
 
+import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ class Seeded:
     now: Pair
     original: Pair
     kind: str = ""
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of what makes seeded rows and trains on them."""
+    parser.add_argument("--data", nargs="+", required=True, help="files with real rows")
+    parser.add_argument("--model", default="smollm2-135m", help="the trainee")
 
 
 def usable_pairs(data: str) -> list[Pair]:

@@ -25,6 +25,8 @@ def test_every_variant_judges_the_rows_of_the_run(
     for one in document["quality"].values():
         assert set(one["areas"]) == set(document["quality"]["as it is"]["areas"]) >= {"other"}
         assert one["worst"]["0.08"][1] == round(0.08 * 82)
+    before = json.loads(detected.json.read_text(encoding="utf-8"))
+    assert document["quality"]["as it is"]["areas"] == before["areas"]["quality"]
     assert set(document["prompts"]) >= {"complexity", "L(p)", "-recoverability"}
     told = capsys.readouterr().out
     assert "without reworded" in told and "L(p) for its length" in told

@@ -91,14 +91,11 @@ class Prover:
         if proposal.axis is Axis.DIVERSITY:
             # Comparing with every sample takes a while, in which others go on.
             return await asyncio.to_thread(self._diversity, proposal, measured, quality)
-        prove = prove_quality if proposal.axis is Axis.QUALITY else prove_complexity
-        return prove(
-            evidence.terms,
-            loss=measured.loss,
-            loss_bound=self._bound(tokens, original["answer_tokens"]),
-            quality=quality,
-            original_quality=original["quality"],
-        )
+        told = {"quality": quality, "original_quality": original["quality"]}
+        if proposal.axis is Axis.QUALITY:
+            return prove_quality(evidence.terms, loss=measured.loss, **told)
+        bound = self._bound(tokens, original["answer_tokens"])
+        return prove_complexity(evidence.terms, loss=measured.loss, loss_bound=bound, **told)
 
     def _bound(self, answer_tokens: int, original_tokens: int | None) -> float:
         """Return the lower of the bounds at both lengths: losses of short answers scatter more.

@@ -153,19 +153,18 @@ def prove_quality(
     terms: Terms,
     *,
     loss: float | None,
-    loss_bound: float,
     quality: float | None,
     original_quality: float | None,
 ) -> Verdict:
     """Decide whether a repaired pair is clearly sounder than the original, and sound in itself.
 
     Sound in itself is more than the threshold of the flag, which only the worst rows fall below:
-    by more than the margin the answer must be more likely sound than broken.
+    by more than the margin the answer must be more likely sound than broken. The loss has no upper
+    bound: a hard answer is no broken one, and such a bound refused true answers (docs/results.md).
 
     Args:
         terms: of the round.
         loss: L_m of the proposed answer, nats per token, as measured; None if unscored.
-        loss_bound: loss above which the answer counts as complex.
         quality: of the proposal; None if unscored.
         original_quality: of the original, which was flagged for it.
 
@@ -174,7 +173,7 @@ def prove_quality(
     """
     if terms.margin is None or terms.quality_threshold is None or original_quality is None:
         raise ValueError("prove_quality: the quality axis is off, nothing was flagged on it")
-    numbers, problems = _loss_bounds(terms, loss, loss_bound)
+    numbers, problems = _loss_bounds(terms, loss, None)
     bound, sound = _round(original_quality + terms.margin), _round(SOUND + terms.margin)
     numbers |= {
         "quality": quality,

@@ -5,23 +5,21 @@ of 28 and some 200 proposals; `record_proofs.py` makes it and says how. Calibrat
 flags and proofs are the real code. Seen when it was recorded, passed of those offered:
 
     proposal                              quality   complexity   diversity
-    honest: true answer or easier pair    7 of 12       9 of 9      2 of 5
+    honest: true answer or easier pair   11 of 12       9 of 9      1 of 5
     echo, plain or after a polite word    0 of 24      0 of 12     0 of 10
     a phrase or a sentence repeated       0 of 24      0 of 11     0 of 10
-    the original, made shorter            0 of 19       1 of 8           -
-    the honest answer, made shorter       6 of 21            -      1 of 5
+    the original, made shorter            0 of 19       3 of 8           -
+    the honest answer, made shorter       7 of 21            -      0 of 5
     "I don't know."                       0 of 12       0 of 6      0 of 5
-    a polite refusal                      2 of 12       3 of 6      0 of 5
+    a polite refusal                      0 of 12       0 of 6      0 of 5
     the prompt copied, plain or politely        -            -     0 of 10
     an unrelated prompt                         -            -      0 of 5
 
 True answers fail where they are as predictable as the easiest tenth of the rows (a corrected text,
-a list of titles), where the model doubts them, or where it takes the damaged row for sound. What
-passes and should not:
+a list of titles). What passes and should not:
 
-- A third of a list of hashtags (complexity) and of a list of prices (diversity): a shorter list is
-  a list. The first of the two rows is not flagged, so no run would propose it.
-- A refusal of eleven words: it is neither hard nor trivial, and quality knows no control like it.
+- A part of a list (complexity): a shorter list is a list. The rows are not flagged, so no run would
+  propose it.
 
 First sentences and thirds of the *true* answer are parts of a repair. They pass on quality only
 where they are whole sentences.

@@ -17,11 +17,13 @@ from .measuring import Advance, Measuring
 
 RATED_ROWS = 16
 """Rows, the first ones chosen, that tell whether the model answers in ratings at all."""
-UNRATED: frozenset[Ask] = frozenset({"embedding", "alone"})
+UNRATED: frozenset[Ask] = frozenset({"embedding", "prompt", "alone"})
 RATED: frozenset[Ask] = UNRATED | {"answer_ratings"}
 ROW_ASKS: tuple[frozenset[Ask], ...] = (RATED, UNRATED)
 """What real rows are measured with. The diagnosis takes them over, unless it wants all ratings.
-Controls are measured with the same but the embedding: their prompts are those of the rows."""
+Controls are measured with the same but what is of the prompt: their prompts are those of the
+rows."""
+OF_PROMPT: frozenset[Ask] = frozenset({"embedding", "prompt"})
 SPARE = 2
 """Rows drawn per row wanted, as some turn out too long for the model."""
 
@@ -74,7 +76,7 @@ def calibrate_quality(
     asks = _asks(measuring.measure(f"{stage}.rated", originals[:RATED_ROWS], RATED, told(0)))
     measured = measuring.measure(f"{stage}.rows", originals, asks, told(0), wider=ROW_ASKS)
     of_controls = measuring.measure(
-        f"{stage}.controls", list(items.values()), asks - {"embedding"}, told(len(originals))
+        f"{stage}.controls", list(items.values()), asks - OF_PROMPT, told(len(originals))
     )
     real = {name: measured[name] for name in chosen if measured[name].unscored is None}
     broken: dict[str, dict[str, Measured]] = {

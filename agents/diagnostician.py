@@ -19,7 +19,7 @@ from ..curation.selection import select
 from ..signals.clusters import ClusterMap, Match
 from ..signals.density import Density
 from ..signals.quality import Calibration
-from .reference import Reference
+from .reference import Reference, complexity_parts
 from .signal_table import Signals
 
 MUCH_DRIFT = 0.5
@@ -105,11 +105,10 @@ def diagnose(
     shift = 0.0
     if holdout_loss is not None and reference.holdout_loss is not None:
         shift = round(holdout_loss - reference.holdout_loss, 4)
-    scores = reference.complexity.score(
-        signals.loss_base, signals.loss_tuned, signals.answer_tokens, shift
-    )
+    answers, prompts = complexity_parts(reference.complexity, signals, shift)
+    scores = np.maximum(answers, prompts)
     found = {
-        Axis.COMPLEXITY: _complexity(signals, scores, reference),
+        Axis.COMPLEXITY: _complexity(signals, answers, prompts, reference),
         Axis.DIVERSITY: _diversity(signals, density, reference),
         Axis.QUALITY: _quality(signals, calibration, reference),
     }
@@ -181,17 +180,22 @@ def _told(selection: str, count: int, flagged: int) -> str:
 
 
 def _complexity(
-    signals: Signals, scores: NDArray[np.float64], reference: Reference
+    signals: Signals,
+    answers: NDArray[np.float64],
+    prompts: NDArray[np.float64],
+    reference: Reference,
 ) -> tuple[list[Flag], AxisReport]:
     model, k = reference.complexity, reference.complexity_k.k
     if not model.on:
         return [], _off(model.reason)
-    which = "base and tuned model" if model.tuned else "base model"
-    flags = [
-        Flag(name, Axis.COMPLEXITY, float(score), k, f"loss unusually high under {which}")
-        for name, score in zip(signals.ids, scores, strict=True)
-        if score > k
-    ]
+    hard = f"loss unusually high under {'base and tuned model' if model.tuned else 'base model'}"
+    odd = "prompt unusually unlikely for its length"
+    flags = []
+    for name, answer, prompt in zip(signals.ids, answers.tolist(), prompts.tolist(), strict=True):
+        reasons = [text for text, score in ((hard, answer), (odd, prompt)) if score > k]
+        if reasons:
+            score = max(answer, prompt)
+            flags.append(Flag(name, Axis.COMPLEXITY, score, k, "; ".join(reasons)))
     reason = "" if model.tuned else "no tuned model: the base model's loss alone decides"
     return flags, AxisReport(True, reason, k, k, 0, 0)
 

@@ -28,6 +28,13 @@ from .reference import Reference
 
 Vectors = NDArray[np.float32]
 
+FURTHER_ASKS: Mapping[Axis, frozenset[Ask]] = {
+    Axis.COMPLEXITY: frozenset({"prompt"}),
+    Axis.DIVERSITY: frozenset({"embedding"}),
+    Axis.QUALITY: frozenset(),
+}
+"""What a proof of an axis reads beside what quality does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -73,9 +80,7 @@ class Prover:
     async def prove(self, proposal: Proposal) -> Verdict:
         """Return the proof's verdict on a proposal, by its axis."""
         evidence = self._evidence
-        asks: frozenset[Ask] = evidence.calibration.asks | (
-            frozenset({"embedding"}) if proposal.adds else frozenset()
-        )
+        asks = evidence.calibration.asks | FURTHER_ASKS[proposal.axis]
         async with self._one_pass:
             (measured,) = await asyncio.to_thread(
                 self._score, [Item(proposal.id, proposal.messages)], asks
@@ -91,11 +96,21 @@ class Prover:
         if proposal.axis is Axis.DIVERSITY:
             # Comparing with every sample takes a while, in which others go on.
             return await asyncio.to_thread(self._diversity, proposal, measured, quality)
-        told = {"quality": quality, "original_quality": original["quality"]}
+        told = {
+            "loss": measured.loss,
+            "quality": quality,
+            "original_quality": original["quality"],
+        }
         if proposal.axis is Axis.QUALITY:
-            return prove_quality(evidence.terms, loss=measured.loss, **told)
-        bound = self._bound(tokens, original["answer_tokens"])
-        return prove_complexity(evidence.terms, loss=measured.loss, loss_bound=bound, **told)
+            return prove_quality(evidence.terms, **told)
+        complexity, k = evidence.reference.complexity, evidence.reference.complexity_k.k
+        return prove_complexity(
+            evidence.terms,
+            **told,
+            loss_bound=self._bound(tokens, original["answer_tokens"]),
+            prompt_loss=measured.prompt,
+            prompt_loss_bound=complexity.prompt_bound(measured.prompt_tokens, k),
+        )
 
     def _bound(self, answer_tokens: int, original_tokens: int | None) -> float:
         """Return the lower of the bounds at both lengths: losses of short answers scatter more.

@@ -38,7 +38,7 @@ class Reference:
     """The thresholds that a diagnosis applies.
 
     Attributes:
-        complexity: usual losses per answer length.
+        complexity: usual losses per length of answers and prompts.
         complexity_k: factor of the spread above which a row is flagged.
         diversity: lower bound of density; None where the axis was off.
         quality: lower bound of quality; None where the axis was off.
@@ -108,12 +108,35 @@ def reference_from(plain: dict[str, Any]) -> Reference:
     )
 
 
+def complexity_parts(
+    model: ComplexityModel, signals: Signals, shift: float = 0.0
+) -> tuple[Floats, Floats]:
+    """Return the complexity of each sample's answer and of its prompt, both float64[n].
+
+    A prompt is as little flagged as its answer where that is too short to be judged: no rewrite of
+    such a row could be proved.
+
+    Args:
+        model: what is usual.
+        signals: of the data set.
+        shift: as in `ComplexityModel.score`.
+    """
+    answers = model.score(signals.loss_base, signals.loss_tuned, signals.answer_tokens, shift)
+    prompts = model.score_prompts(signals.loss_prompt, signals.prompt_tokens)
+    return answers, np.where(np.isfinite(answers), prompts, -np.inf)
+
+
 def fit_reference(
     signals: Signals, density: Density | None, config: SignalsConfig, holdout_loss: float | None
 ) -> Reference:
     """Choose the thresholds from a first look at the data."""
-    complexity = fit_complexity(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
-    scores = complexity.score(signals.loss_base, signals.loss_tuned, signals.answer_tokens)
+    complexity = fit_complexity(
+        signals.loss_base,
+        signals.loss_tuned,
+        signals.answer_tokens,
+        (signals.loss_prompt, signals.prompt_tokens),
+    )
+    scores = np.maximum(*complexity_parts(complexity, signals))
     k = {axis: config.k.get(axis) for axis in Axis}
     sparse = None
     if density is not None and np.isfinite(density.values).any():

@@ -31,6 +31,9 @@ class Signals:
         loss_base: float64[n], nats per token.
         loss_tuned: float64[n], nats per token; None where there is no tuned model.
         answer_tokens: int64[n].
+        loss_prompt: float64[n], L(p) under the tuned model (the base where there is none), nats per
+            token.
+        prompt_tokens: int64[n].
         ratings: float64[n, 6], in the order of `RATINGS`.
         gain: float64[n], nats per token.
         recoverability: float64[n], nats per token.
@@ -46,6 +49,8 @@ class Signals:
     loss_base: Floats
     loss_tuned: Floats | None
     answer_tokens: Integers
+    loss_prompt: Floats
+    prompt_tokens: Integers
     ratings: Floats
     gain: Floats
     recoverability: Floats
@@ -91,6 +96,8 @@ def collect(
         loss_base=_losses(on_base),
         loss_tuned=None if one_model else _losses(measured),
         answer_tokens=np.array([one.answer_tokens for one in measured], dtype=np.int64),
+        loss_prompt=_floats(None if one.unscored else one.prompt for one in measured),
+        prompt_tokens=np.array([one.prompt_tokens for one in measured], dtype=np.int64),
         ratings=np.array([one.ratings or none for one in measured], dtype=np.float64).reshape(
             -1, len(RATINGS)
         ),
@@ -127,6 +134,8 @@ def table(
         "loss_base": _rounded(signals.loss_base),
         "loss_tuned": None if signals.loss_tuned is None else _rounded(signals.loss_tuned),
         "answer_tokens": np.ma.MaskedArray(signals.answer_tokens, mask=unscored),
+        "loss_prompt": _rounded(signals.loss_prompt),
+        "prompt_tokens": np.ma.MaskedArray(signals.prompt_tokens, mask=unscored),
         "complexity": _rounded(complexity),
         "density": _rounded(near),
         "neighbours": neighbours,

@@ -9,7 +9,8 @@ clean row in which the damaged one is ranked worse; a damaged row is held agains
 that the same damage could have met (a wrong final number against rows that end in one), since it is
 not to be found by what kind of row it is.
 
-The judges beside Middo's three axes: random scores; length (a shorter answer is worse); `form`, a
+The judges beside Middo's three axes: the two parts of complexity, `answer` and `prompt`; random
+scores; length (a shorter answer is worse); `form`, a
 logistic regression on the text's form, fitted to as many rows and controls, drawn alike; the base
 model's loss; `ratings`, the mean of the six ratings of the tuned model, which is the axis of the
 paper (arXiv 2508.21589), read as expected values; `ifd`, L(a|p) / L(a) under the tuned model, the
@@ -46,7 +47,8 @@ from benchmarks.seeding import (
     write_rows,
 )
 from benchmarks.stages import opened, run_until
-from middo.agents.calibrating import ROW_ASKS
+from middo.agents.calibrating import OF_PROMPT, ROW_ASKS
+from middo.agents.reference import reference_from
 from middo.core.config import RunConfig
 from middo.core.measures import Ask, Measured
 from middo.core.records import Sample
@@ -165,7 +167,7 @@ def measure_others(deps: Deps) -> tuple[dict[str, Measured], dict[str, Measured]
     version = deps.version(0)
     asked = calibration_from(read_diagnosis(deps, 0)["calibration"]).asks
     ratings: frozenset[Ask] = frozenset({"ratings"})
-    wider: tuple[frozenset[Ask], ...] = (asked | {"embedding"}, *ROW_ASKS)
+    wider: tuple[frozenset[Ask], ...] = (asked | OF_PROMPT, *ROW_ASKS)
     with deps.measuring(0) as tuned:
         rated = tuned.measure("benchmark.ratings", version, ratings, wider=wider)
         alone = tuned.measure("benchmark.alone", version, frozenset({"alone"}), wider=wider)
@@ -208,7 +210,9 @@ def _lines(
     odds: Mapping[str, float],
 ) -> Iterator[dict[str, Any]]:
     """Yield a line per row: its damage, every judge's score (higher is worse), and its flags."""
-    table = {row["id"]: row for row in read_signals(deps.round_folder(0) / "signals.parquet")}
+    found = read_signals(deps.round_folder(0) / "signals.parquet")
+    table = {row["id"]: row for row in found}
+    parts = dict(zip(table, _complexity_parts(deps, found), strict=True))
     random = np.random.default_rng([deps.config.seed, 13])
     sample: Sample
     for sample in deps.version(0):
@@ -222,6 +226,7 @@ def _lines(
             "flags": signals["flags"],
             "scores": {
                 "complexity": signals["complexity"],
+                **dict(zip(("answer", "prompt"), parts[sample.id], strict=True)),
                 "diversity": negative(signals["density"]),
                 "quality": negative(signals["quality"]),
                 "random": float(random.random()),
@@ -232,3 +237,28 @@ def _lines(
                 "ifd": difficulty(one),
             },
         }
+
+
+def _complexity_parts(
+    deps: Deps, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[float | None, float | None]]:
+    """Return the complexity of each row's answer and of its prompt; None where it has none."""
+    model = reference_from(read_diagnosis(deps, 0)["thresholds"]).complexity
+    columns = {
+        name: np.array([np.nan if row[name] is None else row[name] for row in rows])
+        for name in ("loss_base", "loss_tuned", "loss_prompt")
+    }
+    answers, prompts = (
+        np.array([row[name] or 0 for row in rows], dtype=np.int64)
+        for name in ("answer_tokens", "prompt_tokens")
+    )
+    of_answers = model.score(columns["loss_base"], columns["loss_tuned"], answers)
+    of_prompts = model.score_prompts(columns["loss_prompt"], prompts)
+    return [
+        (_finite(answer), _finite(prompt))
+        for answer, prompt in zip(of_answers.tolist(), of_prompts.tolist(), strict=True)
+    ]
+
+
+def _finite(score: float) -> float | None:
+    return score if np.isfinite(score) else None

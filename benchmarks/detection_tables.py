@@ -10,7 +10,7 @@ from benchmarks.machine import table
 from benchmarks.ranking import Area, areas, mean_area, scores_of
 
 AXES = ("complexity", "diversity", "quality")
-OTHERS = ("random", "length", "form", "base loss", "ratings", "ifd")
+OTHERS = ("answer", "prompt", "random", "length", "form", "base loss", "ratings", "ifd")
 JUDGES = (*AXES, *OTHERS)
 SHARES = (0.01, 0.02, 0.04, 0.08, 0.16)
 """Of the rows, ranked worst by a judge: what `signals.share` is chosen from."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from middo.agents.calibrating import ROW_ASKS, calibrate_quality
+from middo.agents.calibrating import OF_PROMPT, ROW_ASKS, calibrate_quality
 from middo.agents.measuring import Measuring
 from middo.core.ids import content_hash
 from middo.core.measures import Ask, Item, Measured
@@ -211,7 +211,7 @@ def calibration_share(
         done = {str(item) for (item,) in database.query("SELECT item FROM scores")}
     finally:
         database.close()
-    earned: frozenset[Ask] = calibration.asks | {"embedding"}
+    earned: frozenset[Ask] = calibration.asks | OF_PROMPT
     base_tokens = _tokens(tuned, LOSS, rows)
     diagnoses: dict[str, float] = {}
     computed: dict[str, float] = {}

@@ -17,6 +17,7 @@ _MEASURES = (
     ("loss_base", "base loss"),
     ("loss_tuned", "tuned loss"),
     ("answer_tokens", "answer tokens"),
+    ("loss_prompt", "prompt loss"),
     ("gain", "gain"),
     ("recoverability", "recoverability"),
 )

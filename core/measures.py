@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from .records import Message
 
-Ask = Literal["embedding", "alone", "reverse", "ratings", "answer_ratings"]
-"""What to measure beside the answer's own token losses: the prompt's embedding; L(a), the answer
-alone; L(p) and L(p|a), the prompt before and after the answer; the six ratings, or only the three
-of the answer."""
+Ask = Literal["embedding", "prompt", "alone", "reverse", "ratings", "answer_ratings"]
+"""What to measure beside the answer's own token losses: the prompt's embedding; L(p), the prompt
+itself; L(a), the answer alone; L(p) and L(p|a), the prompt before and after the answer; the six
+ratings, or only the three of the answer."""
 
 RATINGS = (
     "rating_prompt_clarity",

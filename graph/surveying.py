@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.calibrating import ROW_ASKS, calibrate_quality
+from ..agents.calibrating import OF_PROMPT, ROW_ASKS, calibrate_quality
 from ..agents.measuring import Measuring
 from ..agents.signal_table import Signals, collect
 from ..core.measures import Ask, Measured
@@ -98,7 +98,7 @@ def measure_tuned(
     else:
         calibration = Calibration(False, "not among signals.axes", 0)
     advance = advance_in(deps, "diagnose", number, "signals")
-    asks = _with_embedding(calibration)
+    asks = _with_prompt(calibration)
     measured = tuned.measure(f"{prefix}.tuned", samples, asks, advance, wider=ROW_ASKS)
     return calibration, measured
 
@@ -118,7 +118,7 @@ def write_vectors(
     tuned: Measuring, folder: Path, measured: Iterable[str], calibration: Calibration
 ) -> list[str]:
     """Write `embeddings.parquet` in order of id; return whose embeddings these are."""
-    ids, raw = tuned.embeddings(sorted(measured), _with_embedding(calibration))
+    ids, raw = tuned.embeddings(sorted(measured), _with_prompt(calibration))
     write_embeddings(folder / "embeddings.parquet", ids, raw)
     return ids
 
@@ -142,8 +142,8 @@ def map_vectors(
     return near, find_clusters(ids, vectors, near.values, deps.config.seed)
 
 
-def _with_embedding(calibration: Calibration) -> frozenset[Ask]:
-    return calibration.asks | {"embedding"}
+def _with_prompt(calibration: Calibration) -> frozenset[Ask]:
+    return calibration.asks | OF_PROMPT
 
 
 def _held_quality(

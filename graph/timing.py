@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..agents.calibrating import OF_PROMPT
 from ..core.chat import Usage
 from ..core.config import RoleConfig, RunConfig
 from ..core.errors import DataError, MiddoError
@@ -29,7 +30,7 @@ from ..training.sources import ModelSource
 from .rehearsal import Asked
 
 PLAIN: frozenset[Ask] = frozenset()
-FULL: frozenset[Ask] = frozenset({"embedding", "alone"})
+FULL: frozenset[Ask] = OF_PROMPT | {"alone"}
 """What a diagnosis asks of the tuned model where the ratings earn no weight."""
 
 STEPS_SECONDS = 8.0

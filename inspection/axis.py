@@ -40,7 +40,7 @@ VIEWS = (
     View(
         "complexity",
         "complexity",
-        "is the answer harder for the model than usual?",
+        "is the row harder for the model than usual?",
         "the loss above the median of answers of similar length, in robust standard deviations",
         "loss above usual, in robust std. deviations",
         True,
@@ -70,9 +70,14 @@ def meaning(view: View, thresholds: Mapping[str, Any]) -> str:
     """Return what the score of an axis is; `thresholds` are those of `diagnosis.json`."""
     if view.name != "complexity":
         return view.meaning
-    if thresholds["complexity"]["tuned"] is None:
-        return f"{view.meaning}; the base model's loss alone, since there is no tuned model"
-    return f"{view.meaning}; the smaller one of base and tuned model"
+    model = thresholds["complexity"]
+    if model["tuned"] is None:
+        text = f"{view.meaning}; the base model's loss alone, since there is no tuned model"
+    else:
+        text = f"{view.meaning}; the smaller one of base and tuned model"
+    if model.get("prompt") is None:  # a run of a version that read no prompts, or too few of them
+        return text
+    return f"{text}; or that of the prompt's own loss, where it is larger"
 
 
 def beyond(axis: Mapping[str, Any], rows: int, scored: int) -> str:

@@ -39,6 +39,8 @@ class Points:
         unit: of the losses.
         k: where the quadrant begins that complexity flags; None where there is none.
         too_short: rows among them that are left out of the losses for their short answers.
+        reads_prompts: whether complexity flags rows for their prompts too, wherever their losses
+            lie.
     """
 
     ids: list[str]
@@ -56,6 +58,7 @@ class Points:
     unit: str
     k: float | None
     too_short: int
+    reads_prompts: bool
 
 
 STANDARD = "robust std. deviations"
@@ -93,6 +96,7 @@ def drawn_points(record: Record, round: int, diagnosis: Mapping[str, Any], seed:
         unit=losses.unit,
         k=losses.k,
         too_short=losses.too_short,
+        reads_prompts=losses.reads_prompts,
     )
 
 
@@ -122,6 +126,7 @@ class _Losses:
     unit: str
     k: float | None
     too_short: int = 0
+    reads_prompts: bool = False
 
 
 def _losses(columns: Columns, chosen: NDArray[np.int64], diagnosis: Mapping[str, Any]) -> _Losses:
@@ -147,6 +152,7 @@ def _losses(columns: Columns, chosen: NDArray[np.int64], diagnosis: Mapping[str,
         STANDARD,
         diagnosis["axes"]["complexity"]["k"],
         int(short.sum()),
+        model.prompt is not None,
     )
 
 

@@ -116,6 +116,8 @@ def prove_complexity(
     *,
     loss: float | None,
     loss_bound: float,
+    prompt_loss: float | None = None,
+    prompt_loss_bound: float | None = None,
     quality: float | None,
     original_quality: float | None,
 ) -> Verdict:
@@ -128,10 +130,19 @@ def prove_complexity(
         terms: of the round.
         loss: L_m of the proposed answer, nats per token, as measured; None if unscored.
         loss_bound: loss above which the answer is still complex.
+        prompt_loss: L(p) of the proposed prompt, nats per token; None if it was not measured. It
+            gets no offset, since no training sees a prompt's loss.
+        prompt_loss_bound: L(p) above which the prompt is still complex; None where none is.
         quality: of the proposal; None if unscored or the axis is off.
         original_quality: of the original; None if it was not scored.
     """
     numbers, problems = _loss_bounds(terms, loss, loss_bound)
+    if prompt_loss_bound is not None:
+        numbers |= {"prompt_loss": prompt_loss, "prompt_loss_at_most": _round(prompt_loss_bound)}
+        if prompt_loss is None:
+            problems.append(UNREADABLE)
+        elif _round(prompt_loss) > _round(prompt_loss_bound):
+            problems.append("the new prompt still reads unusually for the model")
     if terms.margin is None:
         numbers["quality"] = "axis off"
     else:

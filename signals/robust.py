@@ -1,4 +1,4 @@
-"""Robust centre and spread of a signal, within bins of answer length.
+"""Robust centre and spread of a signal, within bins of text length.
 
 Short answers scatter more than long ones, so one centre and spread for all of them would flag
 short answers for being short. Median and median absolute deviation (MAD) are used, since the rows
@@ -59,10 +59,10 @@ def length_edges(
 
 @dataclass(frozen=True, slots=True)
 class LengthBaseline:
-    """What is usual for a signal at an answer's length: one centre and spread per bin.
+    """What is usual for a signal at a length: one centre and spread per bin.
 
     Attributes:
-        edges: answer tokens at which the second and later bins begin.
+        edges: tokens at which the second and later bins begin.
         centres: median per bin.
         spreads: 1.4826 · MAD per bin, not below the floor.
     """
@@ -78,7 +78,7 @@ class LengthBaseline:
         return np.asarray((values - centres) / spreads, dtype=np.float64)
 
     def bound(self, tokens: int, k: float) -> float:
-        """Return centre + k · spread for an answer of `tokens` tokens."""
+        """Return centre + k · spread for a text of `tokens` tokens."""
         index = int(np.searchsorted(self.edges, tokens, side="right"))
         return self.centres[index] + k * self.spreads[index]
 
@@ -93,11 +93,11 @@ def baseline_from(plain: dict[str, Any]) -> LengthBaseline:
 
 
 def fit_baseline(values: Floats, tokens: Integers, edges: tuple[int, ...]) -> LengthBaseline:
-    """Measure centre and spread per bin of answer length.
+    """Measure centre and spread per bin of length.
 
     Args:
         values: float64[n], all finite, at least one in every bin.
-        tokens: int64[n], answer tokens.
+        tokens: int64[n], tokens of each text.
         edges: from `length_edges`.
 
     Raises:

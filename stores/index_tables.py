@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.errors import MiddoError
 from .database import readable, reading
 
-SCHEMA = 1
+SCHEMA = 2
 """Raise it when a table changes: an index of another schema is made again."""
 BUSY_SECONDS = 30
 
@@ -22,10 +22,13 @@ SIGNAL_COLUMNS = (
     *("loss_base", "loss_tuned", "answer_tokens", "complexity", "density", "cluster"),
     *("rating_prompt_clarity", "rating_prompt_completeness", "rating_prompt_factuality"),
     *("rating_answer_clarity", "rating_answer_completeness", "rating_answer_factuality"),
-    *("gain", "recoverability", "quality", "unscored"),
+    *("gain", "recoverability", "quality", "unscored", "loss_prompt", "prompt_tokens"),
 )
 """Columns of `signals.parquet` that are kept as they are, in the order of the table."""
-_TYPES = {"answer_tokens": "INTEGER", "cluster": "INTEGER", "unscored": "TEXT"}
+_TYPES = {
+    **{"answer_tokens": "INTEGER", "prompt_tokens": "INTEGER", "cluster": "INTEGER"},
+    "unscored": "TEXT",
+}
 
 TABLES = (
     # `messages` is NULL where the conversation is prompt and answer and nothing else. In those two

@@ -31,6 +31,8 @@ SIGNALS = pa.schema(
         ("loss_base", pa.float64()),
         ("loss_tuned", pa.float64()),
         ("answer_tokens", pa.int64()),
+        ("loss_prompt", pa.float64()),
+        ("prompt_tokens", pa.int64()),
         ("complexity", pa.float64()),
         ("density", pa.float64()),
         ("neighbours", pa.list_(pa.string())),

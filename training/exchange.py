@@ -124,6 +124,8 @@ def build_exchange(
         _add_alone(exchange, tokens, item, trunk)
     if "reverse" in asks:
         _add_reverse(exchange, tokens, item, trunk, kept)
+    elif "prompt" in asks:
+        exchange.targets["prompt"] = _targets(trunk, 0, kept)
     if questions is not None and "ratings" in asks:
         for ids in questions.after_prompt(trunk.prompt_rest):
             exchange.ratings.append(exchange.add(ids, trunk.prompt_end))

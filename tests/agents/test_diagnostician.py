@@ -116,6 +116,25 @@ def test_each_axis_flags_its_own_row_and_says_why() -> None:
     assert found.cautions[0].startswith("base and tuned losses correlate at 0.9")
 
 
+def test_a_prompt_unlikely_for_its_length_is_complex_and_the_reason_says_so() -> None:
+    ODD, SHORT = 5, 6
+    odd = [replace(one, prompt=4.0 + 0.1 * (i % 5)) for i, one in enumerate(rows())]
+    odd[ODD] = replace(odd[ODD], prompt=9.0)
+    odd[HARD] = replace(odd[HARD], prompt=9.0)
+    odd[SHORT] = replace(odd[SHORT], prompt=9.0, answer_tokens=7)
+    found = look(signals(odd), None, config=SignalsConfig(share=0.05))
+    reasons = {f.sample_id: f.reason for f in found.flags if f.axis is Axis.COMPLEXITY}
+    assert reasons == {
+        name(HARD): "loss unusually high under base and tuned model; prompt unusually unlikely for"
+        " its length",
+        name(ODD): "prompt unusually unlikely for its length",
+    }
+    assert found.complexity[ODD] > found.axes[Axis.COMPLEXITY].threshold
+    assert found.complexity[SHORT] == -np.inf
+    columns = table(signals(odd), found.complexity, None, {}, found.flags)
+    assert (columns["loss_prompt"][ODD], columns["prompt_tokens"][ODD]) == (9.0, 8)
+
+
 def test_what_only_one_model_finds_hard_is_not_flagged() -> None:
     base = [replace(one, loss=1.0 + 0.05 * (i % 4)) for i, one in enumerate(rows())]
     one = signals(base=base)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ from middo.signals.proof import Terms
 from middo.signals.quality import Calibration
 from middo.signals.robust import LengthBaseline
 from middo.signals.thresholds import Choice
-from tests.agents.evidence import OFF, RAW, TERMS, calibration, evidence, measured
+from tests.agents.evidence import (
+    COMPLEXITY,
+    OFF,
+    RAW,
+    TERMS,
+    calibration,
+    evidence,
+    measured,
+)
 
 
 class Recorder:
@@ -69,6 +78,27 @@ async def test_complexity_must_be_easy_enough_and_not_trivial() -> None:
     assert not (await prove(Axis.COMPLEXITY, measured(2.4, 0.6))).passed
     assert (await prove(Axis.COMPLEXITY, measured(2.4, 0.6), shift=0.5)).passed
     assert not (await prove(Axis.COMPLEXITY, measured(1.2, 0.45))).passed
+
+
+async def test_complexity_needs_a_prompt_that_is_usual_for_its_length() -> None:
+    prompts = LengthBaseline((12,), (4.0, 3.0), (0.5, 0.5))
+    reads = replace(COMPLEXITY, prompt=prompts)
+    reference = Reference(reads, Choice(2.0, 0.1, ()), None, None, 1.0)
+
+    async def of(loss: float | None, tokens: int) -> Verdict:
+        one = measured(1.2, 0.6, prompt=loss, prompt_tokens=tokens)
+        return await prove(Axis.COMPLEXITY, one, reference=reference)
+
+    good = await of(3.9, 20)
+    assert good.passed
+    assert (good.numbers["prompt_loss"], good.numbers["prompt_loss_at_most"]) == (3.9, 4.0)
+    odd = await of(4.1, 20)
+    assert not odd.passed
+    assert "prompt still reads unusually" in odd.reason
+    assert (await of(4.1, 10)).passed
+    assert not (await of(None, 20)).passed
+    assert "prompt_loss" not in (await of(9.0, 7)).numbers
+    assert (await prove(Axis.COMPLEXITY, measured(1.2, 0.6, prompt=9.0))).passed
 
 
 async def test_a_shorter_answer_is_held_to_the_bound_of_the_one_it_replaces() -> None:
@@ -142,7 +172,7 @@ async def test_what_can_not_be_measured_is_refused(axis: Axis) -> None:
     ("axis", "quality", "asks"),
     [
         (Axis.QUALITY, calibration(), {"alone"}),
-        (Axis.COMPLEXITY, OFF, set()),
+        (Axis.COMPLEXITY, OFF, {"prompt"}),
         (Axis.DIVERSITY, calibration(), {"alone", "embedding"}),
         (Axis.DIVERSITY, OFF, {"embedding"}),
     ],

@@ -7,6 +7,8 @@ import pytest
 from middo.signals.complexity import complexity_from, correlation, fit_complexity
 from middo.signals.robust import (
     FLOOR,
+    Floats,
+    Integers,
     baseline_from,
     centre_and_spread,
     fit_baseline,
@@ -114,6 +116,55 @@ def test_the_bound_is_where_a_loss_begins_to_score_above_k() -> None:
     assert scores[0] < 2.0 < scores[1]
 
 
+def prompts(rows: int = 400) -> tuple[Floats, Integers]:
+    """Return L(p) and lengths: the longer a prompt, the better each token is foretold."""
+    rng = np.random.default_rng(11)
+    tokens = rng.integers(5, 80, rows)
+    return 5.0 - 0.03 * tokens + rng.normal(0, 0.3, rows), tokens
+
+
+def test_a_prompt_is_held_to_prompts_of_its_length() -> None:
+    base, tuned, tokens = losses()
+    model = fit_complexity(base, tuned, tokens, prompts())
+    scores = model.score_prompts(
+        np.array([4.7, 4.7, 9.0, np.nan, 9.0]), np.array([10, 75, 7, 50, 50])
+    )
+    assert scores[0] < 2 < 4 < scores[1]
+    assert scores[2] == scores[3] == -np.inf
+    assert scores[4] > 8
+    bound = model.prompt_bound(50, 2.0)
+    assert bound is not None
+    below, above = model.score_prompts(np.array([bound - 0.01, bound + 0.01]), np.array([50, 50]))
+    assert below < 2.0 < above
+    assert model.prompt_bound(7, 2.0) is None
+
+
+def test_prompts_that_were_not_read_are_never_complex() -> None:
+    base, tuned, tokens = losses()
+    few = np.full(20, np.nan), np.full(20, 50)
+    for model in (fit_complexity(base, tuned, tokens), fit_complexity(base, tuned, tokens, few)):
+        assert model.score_prompts(np.array([9.0]), np.array([50])).tolist() == [-np.inf]
+        assert model.prompt_bound(50, 2.0) is None
+
+
+def test_prompts_that_can_not_be_flagged_do_not_disturb_the_others() -> None:
+    base, tuned, tokens = losses()
+    found, lengths = prompts()
+    spoilt = np.append(found, [np.nan, np.inf, 99.0]), np.append(lengths, [50, 50, 7])
+    model = fit_complexity(base, tuned, tokens, (found, lengths))
+    assert fit_complexity(base, tuned, tokens, spoilt) == model
+    assert model.score(base, tuned, tokens).tolist() == (
+        fit_complexity(base, tuned, tokens).score(base, tuned, tokens).tolist()
+    )
+
+
+def test_a_fit_of_a_version_that_read_no_prompts_comes_back_without() -> None:
+    base, tuned, tokens = losses()
+    plain = fit_complexity(base, tuned, tokens).as_dict()
+    del plain["prompt"]
+    assert complexity_from(plain).prompt is None
+
+
 def test_without_a_tuned_model_the_base_decides_alone() -> None:
     base, tuned, tokens = losses()
     model = fit_complexity(base, None, tokens)
@@ -125,7 +176,11 @@ def test_without_a_tuned_model_the_base_decides_alone() -> None:
 
 def test_the_fit_survives_json() -> None:
     base, tuned, tokens = losses()
-    for model in (fit_complexity(base, tuned, tokens), fit_complexity(base, None, tokens)):
+    for model in (
+        fit_complexity(base, tuned, tokens),
+        fit_complexity(base, None, tokens),
+        fit_complexity(base, tuned, tokens, prompts()),
+    ):
         assert complexity_from(json.loads(json.dumps(model.as_dict()))) == model
 
 

@@ -71,6 +71,8 @@ def test_a_good_proposal_passes_and_the_verdict_is_plain(prove: Any) -> None:
         (complexity(quality=0.66), "less well"),
         (complexity(quality=None), "measured"),
         (complexity(loss=None), "measured"),
+        (complexity(prompt_loss=3.01, prompt_loss_bound=3.0), "prompt still reads"),
+        (complexity(prompt_loss=None, prompt_loss_bound=3.0), "measured"),
         (complexity(original_quality=None, quality=0.49), "less well"),
         (complexity(original_quality=0.1, quality=0.49), "less well"),
         (quality(quality=0.28), "not clearly"),
@@ -98,6 +100,7 @@ def test_each_bound_rejects_on_its_own_and_says_why_in_words(verdict: Verdict, w
 def test_bounds_are_inclusive_where_the_rule_says_at_most() -> None:
     assert complexity(loss=2.1).passed
     assert complexity(loss=0.7).passed
+    assert complexity(prompt_loss=3.0, prompt_loss_bound=3.0).passed
     assert complexity(quality=0.67).passed
     assert complexity(quality=0.5, original_quality=0.1).passed
     assert quality(loss=0.7).passed

@@ -25,6 +25,8 @@ SIGNALS: dict[str, Any] = {
     "loss_base": 2.5,
     "loss_tuned": 1.25,
     "answer_tokens": 12,
+    "loss_prompt": 3.5,
+    "prompt_tokens": 9,
     "complexity": -0.5,
     "density": 0.75,
     "neighbours": ["b", "c"],
@@ -54,9 +56,13 @@ def columns(*rows: dict[str, Any]) -> dict[str, Any]:
         for name, values in lists.items()
         if any(isinstance(value, float) for value in values)
     }
-    counts = [row["answer_tokens"] or 0 for row in rows]
-    missing = [row["answer_tokens"] is None for row in rows]
-    return lists | arrays | {"answer_tokens": np.ma.MaskedArray(counts, mask=missing)}
+    counts = {
+        column: np.ma.MaskedArray(
+            [row[column] or 0 for row in rows], mask=[row[column] is None for row in rows]
+        )
+        for column in ("answer_tokens", "prompt_tokens")
+    }
+    return lists | arrays | counts
 
 
 def test_signals_come_back(tmp_path: Path) -> None:

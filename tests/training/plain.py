@@ -77,6 +77,12 @@ class PlainPasses:
             "embedding": self.embedding(turns[:-1]),
         }
 
+    def prompt(self, item: Item) -> float:
+        """Return L(p) where it is asked for by itself: over all tokens that no answer repeats."""
+        turns: list[Turn] = [(message.role, message.content) for message in item.messages]
+        before = self.said(turns[:-1])
+        return before.mean(_unrepeated(before, self.said(turns)))
+
     def said(self, turns: list[Turn]) -> Said:
         """Return what the model says of the last turn's content."""
         text = self._text(turns)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from middo.core.errors import ModelError
-from middo.core.measures import Item, Measured
+from middo.core.measures import Ask, Item, Measured
 from middo.core.records import Message
 from middo.training.reading import MASKS
 from middo.training.scorer import Scorer
@@ -15,6 +15,7 @@ from middo.training.sources import load_causal_lm, load_tokenizer
 
 from ..tiny import tiny_model
 from .conversations import ALL, ITEMS, LOSS, RATING, assert_close, item
+from .plain import PlainPasses
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,17 @@ def test_a_prompt_that_the_answer_echoes_gains_nothing(scorer: Scorer) -> None:
     assert more.prompt > 0
     assert more.copied is not None
     assert 0 < more.copied < 1
+
+
+def test_a_prompt_is_read_in_the_pass_that_reads_the_answer(
+    scorer: Scorer, tiny_folder: Path
+) -> None:
+    plain = PlainPasses(tiny_folder)
+    asked, bare = frozenset[Ask]({"prompt"}), frozenset[Ask]()
+    for scored, measured in zip(ITEMS, scorer.score(ITEMS, asked), strict=True):
+        assert measured.prompt == pytest.approx(plain.prompt(scored), abs=LOSS)
+        assert measured.reverse is None
+    assert scorer.count_tokens(ITEMS, asked) == scorer.count_tokens(ITEMS, bare)
 
 
 def test_bad_items_are_unscored_beside_good_ones(tiny_folder: Path) -> None:

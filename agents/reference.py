@@ -29,6 +29,11 @@ from .signal_table import Signals
 
 Floats = NDArray[np.float64]
 
+_LOSSES = ("loss_base", "loss_tuned", "loss_prompt")
+_LENGTHS = ("answer_tokens", "prompt_tokens")
+COMPLEXITY_COLUMNS = (*_LOSSES, *_LENGTHS)
+"""Columns of `signals.parquet` that complexity is computed from."""
+
 CAPS: Mapping[Axis, float | None] = {Axis.DIVERSITY: None, Axis.QUALITY: SOUND}
 """The largest bound of the axes whose low values are bad."""
 
@@ -50,6 +55,20 @@ class Reference:
     diversity: Threshold | None
     quality: Threshold | None
     holdout_loss: float | None
+
+    def prompt_alone(self, row: Mapping[str, Any], shift: float) -> bool:
+        """Return whether a sample is complex for its prompt and not for its answer.
+
+        Args:
+            row: of `signals.parquet`, `COMPLEXITY_COLUMNS` among its columns.
+            shift: as in `ComplexityModel.score`.
+        """
+        one = {key: np.array([np.nan if row[key] is None else row[key]]) for key in _LOSSES}
+        answer, prompt = (np.array([row[key] or 0], dtype=np.int64) for key in _LENGTHS)
+        tuned = one["loss_tuned"] if self.complexity.tuned else None
+        of_answer = self.complexity.score(one["loss_base"], tuned, answer, shift)
+        of_prompt = self.complexity.score_prompts(one["loss_prompt"], prompt)
+        return bool(of_prompt[0] > self.complexity_k.k >= of_answer[0])
 
     def share(self, axis: Axis, k: float, values: Floats) -> float:
         """Return the share of the finite values that k would flag on an axis, 4 decimals.

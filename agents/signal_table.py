@@ -32,7 +32,7 @@ class Signals:
         loss_tuned: float64[n], nats per token; None where there is no tuned model.
         answer_tokens: int64[n].
         loss_prompt: float64[n], L(p) under the tuned model (the base where there is none), nats per
-            token.
+            token; NaN too where the prompt can't be rewritten, as tool turns belong to it.
         prompt_tokens: int64[n].
         ratings: float64[n, 6], in the order of `RATINGS`.
         gain: float64[n], nats per token.
@@ -78,8 +78,10 @@ def collect(
         embedded: ids of the samples that have an embedding.
         one_model: True where no tuned model differs from the base.
     """
-    rows = sorted((sample.id, sample.source, prompt_hash(sample.prompt)) for sample in samples)
-    ids = [name for name, _, _ in rows]
+    rows = sorted(
+        (one.id, one.source, prompt_hash(one.prompt), one.prompt_is_fixed) for one in samples
+    )
+    ids = [name for name, *_ in rows]
     measured = [tuned[name] for name in ids]
     on_base = [base[name] for name in ids]
     there = frozenset(embedded)
@@ -90,13 +92,16 @@ def collect(
     like = {i: calibration.likeness(measured[i]) for i in doubtful}
     return Signals(
         ids=ids,
-        sources=[source for _, source, _ in rows],
-        prompts=np.array([prompt for _, _, prompt in rows], dtype=np.uint64),
+        sources=[source for _, source, _, _ in rows],
+        prompts=np.array([prompt for _, _, prompt, _ in rows], dtype=np.uint64),
         embedded=np.flatnonzero([name in there for name in ids]),
         loss_base=_losses(on_base),
         loss_tuned=None if one_model else _losses(measured),
         answer_tokens=np.array([one.answer_tokens for one in measured], dtype=np.int64),
-        loss_prompt=_floats(None if one.unscored else one.prompt for one in measured),
+        loss_prompt=_floats(
+            None if one.unscored or fixed else one.prompt
+            for one, (_, _, _, fixed) in zip(measured, rows, strict=True)
+        ),
         prompt_tokens=np.array([one.prompt_tokens for one in measured], dtype=np.int64),
         ratings=np.array([one.ratings or none for one in measured], dtype=np.float64).reshape(
             -1, len(RATINGS)

@@ -12,9 +12,9 @@ same damaged rows:
     + evasion           with a further kind of control: an answer that says nothing
 
 A disfluent question is damage of the prompt, which no signal of the answer can see well. Three
-readings of the prompt are held beside complexity: L(p), the prompt's own loss; its distance from
-what prompts of that length have; and recoverability, L(p) − L(p|a), which a prompt that its answer
-explains badly lacks.
+readings of the prompt are held beside complexity, which has taken the second of them up: L(p), the
+prompt's own loss; its distance from what prompts of that length have; and recoverability,
+L(p) − L(p|a), which a prompt that its answer explains badly lacks.
 
 A variant that reads its damage from controls in the same likeness says how well that damage can be
 found at all, not how well an unknown one would be.

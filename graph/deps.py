@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..agents.measuring import Measuring
 from ..core.config import RunConfig
-from ..core.errors import Interrupted
+from ..core.errors import Interrupted, UsageError
 from ..core.ids import short_hash
 from ..core.progress import Note, Report, silent
 from ..core.trace import Trace
@@ -141,8 +141,19 @@ class Deps:
 
     @cached_property
     def device(self) -> str:
-        """The device, chosen once per run so that a resumed run computes the same."""
-        return str(self.facts.put_once("device", pick_device()))
+        """The device, chosen once per run so that a resumed run computes the same.
+
+        Raises:
+            UsageError: the run was begun on a GPU, and this machine has none.
+        """
+        here = pick_device()
+        chosen = str(self.facts.put_once("device", here))
+        if chosen.startswith("cuda") and here == "cpu":
+            raise UsageError(
+                f"{self.folder}: was begun on a GPU, and PyTorch sees none here; go on with it"
+                " where there is one"
+            )
+        return chosen
 
     @cached_property
     def dtype(self) -> Dtype:

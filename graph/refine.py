@@ -32,7 +32,10 @@ from .state import RefineState
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One flagged sample with everything that its refinement uses; `trace` hears its verdicts."""
+    """One flagged sample with everything that its refinement uses; `trace` hears its verdicts.
+
+    `keeps_answer` where the prompt alone is to be rewritten.
+    """
 
     sample: Sample
     axis: Axis
@@ -42,6 +45,7 @@ class Case:
     critic: Critic
     checks: CheckContext
     prover: Prover
+    keeps_answer: bool = False
     round: int = 0
     trace: Trace = untraced
 
@@ -117,6 +121,7 @@ async def _rewrite(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]
             feedback=state["feedback"],
             neighbours=case.neighbours,
             rewrite_prompt=case.axis is not Axis.QUALITY,
+            rewrite_answer=not case.keeps_answer,
         )
     except AnswerFailed as error:
         return {"fate": "failed", "reason": f"rewriter: {error}", "row": {}}

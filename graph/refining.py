@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 from ..agents.critic import Critic
 from ..agents.prover import Evidence, Prover
-from ..agents.reference import reference_from
+from ..agents.reference import COMPLEXITY_COLUMNS, reference_from
 from ..agents.rewriter import Rewriter
 from ..checks.context import CheckContext, Embed
 from ..checks.words import normalise
 from ..core.errors import Interrupted, TooManyFailures
 from ..core.progress import Progress
-from ..core.records import Fate, Sample
+from ..core.records import Axis, Fate, Sample
 from ..core.trace import Settled
 from ..curation.plan import Plan, Task, plan_from
 from ..prompts.loader import examples, sentences
@@ -88,7 +88,7 @@ class _Work:
         self._version = deps.version(source)
         self._prover = prover
         self._embed = embed
-        self._signals = evidence.signals
+        self._evidence = evidence
         self._graph = build_refine()
         self._decontamination = known_evaluation(deps.folder)
         self._known = frozenset(normalise(sample.prompt) for sample in self._version)
@@ -100,7 +100,7 @@ class _Work:
         is not a wish to stop: then their calls under way are, and a resumed run goes on from there.
         """
         wanted = {task.sample_id for task in todo}
-        near = {name: list(self._signals[name]["neighbours"]) for name in wanted}
+        near = {name: list(self._evidence.signals[name]["neighbours"]) for name in wanted}
         samples = self._version.take(sorted(wanted.union(*near.values())))
         waiting = iter(todo)
         before = finished = len(plan.selected) - len(todo)
@@ -169,6 +169,7 @@ class _Work:
                 instructions=(*examples(), *sentences()),
             ),
             prover=self._prover,
+            keeps_answer=self._keeps_answer(task),
             round=self._number,
             trace=deps.trace,
         )
@@ -185,6 +186,13 @@ class _Work:
         took = round(time.monotonic() - begun, 3)
         deps.trace(_settled(outcome, began, took))
         return outcome
+
+    def _keeps_answer(self, task: Task) -> bool:
+        """Return whether nothing but its prompt made a sample flagged: its answer is sound."""
+        reference = self._evidence.reference
+        if task.axes != (Axis.COMPLEXITY,) or reference.complexity.prompt is None:
+            return False
+        return reference.prompt_alone(self._evidence.signals[task.sample_id], self._evidence.shift)
 
 
 def _too_many(failed: int, settled: int) -> bool:
@@ -236,11 +244,15 @@ def read_evidence(deps: Deps, number: int, diagnosis: dict[str, Any]) -> Evidenc
     ids, raw = read_embeddings(folder / "embeddings.parquet")
     mean = mean_vector(raw) if ids else None
     flagged = {flag["id"] for flag in diagnosis["flags"]}
-    rows = read_signals(folder / "signals.parquet", ids=flagged, columns=PROOF_COLUMNS)
+    reference = reference_from(diagnosis["thresholds"])
+    # A run of a version that read no prompts has no column of them either.
+    columns = (*PROOF_COLUMNS, *(COMPLEXITY_COLUMNS if reference.complexity.prompt else ()))
+    names = tuple(dict.fromkeys(columns))
+    rows = read_signals(folder / "signals.parquet", ids=flagged, columns=names)
     return Evidence(
         terms=Terms(**diagnosis["proof"]["terms"]),
         calibration=calibration_from(diagnosis["calibration"]),
-        reference=reference_from(diagnosis["thresholds"]),
+        reference=reference,
         shift=diagnosis["shift"],
         loss_ceiling=diagnosis["proof"]["loss_ceiling"],
         signals={row["id"]: row for row in rows},

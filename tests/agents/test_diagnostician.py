@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from middo.agents.diagnostician import Diagnosis, diagnose
-from middo.agents.reference import Reference, fit_reference, reference_from
+from middo.agents.reference import (
+    COMPLEXITY_COLUMNS,
+    Reference,
+    fit_reference,
+    reference_from,
+)
 from middo.agents.signal_table import Signals, collect, table
 from middo.core.config import SignalsConfig
 from middo.core.measures import Measured
@@ -133,6 +138,34 @@ def test_a_prompt_unlikely_for_its_length_is_complex_and_the_reason_says_so() ->
     assert found.complexity[SHORT] == -np.inf
     columns = table(signals(odd), found.complexity, None, {}, found.flags)
     assert (columns["loss_prompt"][ODD], columns["prompt_tokens"][ODD]) == (9.0, 8)
+
+
+def test_a_sample_that_is_complex_for_its_prompt_alone_is_told_from_the_others() -> None:
+    ODD, BOTH, SHIFT = 5, HARD, 0.0
+    odd = [replace(one, prompt=4.0 + 0.1 * (i % 5)) for i, one in enumerate(rows())]
+    odd[ODD] = replace(odd[ODD], prompt=9.0)
+    odd[BOTH] = replace(odd[BOTH], prompt=9.0)
+    found = look(signals(odd), None)
+    columns = table(signals(odd), found.complexity, None, {}, found.flags)
+    of = [{key: columns[key][i] for key in COMPLEXITY_COLUMNS} for i in range(COUNT)]
+    alone = [name(i) for i in range(COUNT) if found.reference.prompt_alone(of[i], SHIFT)]
+    assert alone == [name(ODD)]
+    unscored = dict.fromkeys(COMPLEXITY_COLUMNS)
+    assert not found.reference.prompt_alone(unscored, SHIFT)
+
+
+def test_a_prompt_that_tool_turns_belong_to_is_not_judged() -> None:
+    turns = (
+        *(Message("user", "q"), Message("assistant", "call"), Message("tool", "result")),
+        Message("assistant", "a"),
+    )
+    plain = (Message("user", "q"), Message("assistant", "a"))
+    samples = [Sample("fixed", turns, "x:1"), Sample("free", plain, "x:2")]
+    both = {one.id: measured(prompt=3.0) for one in samples}
+    found = collect(samples, both, both, calibration(), [], one_model=True)
+    assert found.ids == ["fixed", "free"]
+    assert np.isnan(found.loss_prompt[0])
+    assert found.loss_prompt[1] == 3.0
 
 
 def test_what_only_one_model_finds_hard_is_not_flagged() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from middo.core.errors import UsageError
 from middo.core.measures import Item
 from middo.core.records import Message
 from middo.graph.deps import Deps, open_run
@@ -39,6 +41,13 @@ def adapter(finished: Path) -> Path:
 def merged(tiny_folder: Path, adapter: Path, tmp_path: Path) -> Path:
     merge_adapter(tiny_folder, adapter, tmp_path / "merged")
     return tmp_path / "merged"
+
+
+def test_a_run_of_a_gpu_is_not_gone_on_with_where_there_is_none(deps: Deps) -> None:
+    deps.facts.put_once("device", "cuda")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="was begun on a GPU, and PyTorch sees none here"):
+            _ = deps.device
 
 
 def test_an_adapter_is_merged_into_the_loaded_base(

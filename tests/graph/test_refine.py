@@ -108,6 +108,17 @@ def case(
     )
 
 
+async def test_an_answer_that_is_sound_stays_where_the_prompt_alone_is_rewritten() -> None:
+    stumbling = "Why do leaves, no I mean, explain to a child why leaves fall from trees in autumn."
+    model = ScriptedChat(replies=[{"prompt": PROMPT}, ACCEPT])
+    whole = sample(stumbling, GOOD["answer"])
+    one = case(model, measured(1.2, 0.9), axis=Axis.COMPLEXITY, of=whole)
+    found = await ended(replace(one, keeps_answer=True))
+    assert (found["fate"], found["reason"]) == ("accepted", "")
+    assert len(model.calls) == 2
+    assert [turn["content"] for turn in found["row"]["messages"]] == [PROMPT, GOOD["answer"]]
+
+
 async def ended(one: Case) -> RefineState:
     """Refine, and hold the end state against its own JSON: it must be able to lie in a file."""
     found = await refine(build_refine(), one)

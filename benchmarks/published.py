@@ -1,0 +1,75 @@
+"""Put what the benchmarks measured into `docs/results.md`: its tables and pictures.
+
+    python -m benchmarks.published                     make all of them again from docs/results/
+    python -m benchmarks.published --take FILE.json    first keep what a benchmark wrote
+
+`--take` copies a document into `docs/results/`, under its own name, without the figures of single
+rows and the name of the system. In `docs/results.md` the lines between `<!-- table NAME -->` and
+`<!-- end -->` are made; what stands around them is written by people. A name that no document gives
+is an error, so no table can outlive its figures.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.published_pictures import pictures
+from benchmarks.published_tables import tables
+
+DOCS = Path(__file__).parents[1] / "docs"
+OF_ROWS = ("results",)
+"""Keys of documents that hold figures row by row."""
+_MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main(argv: Sequence[str], docs: Path = DOCS) -> int:
+    """Take what is given, and make tables and pictures anew."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.published", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--take", nargs="+", type=Path, default=[], help="documents to keep")
+    choice = parser.parse_args(argv)
+    for path in choice.take:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: value for key, value in document.items() if key not in OF_ROWS}
+        kept["machine"].pop("system", None)
+        text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+        (docs / "results" / path.name).write_text(text, encoding="utf-8")
+    documents = read_documents(docs / "results")
+    page = docs / "results.md"
+    page.write_text(filled(page.read_text(encoding="utf-8"), tables(documents)), encoding="utf-8")
+    for name, drawn in pictures(documents).items():
+        (docs / "images" / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    return 0
+
+
+def read_documents(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return name -> document of every kept file, in order of name."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
+def filled(page: str, found: Mapping[str, str]) -> str:
+    """Return the page with every marked table made anew.
+
+    Raises:
+        SystemExit: a table is named that no document gives.
+    """
+
+    def put(match: re.Match[str]) -> str:
+        name = match[2]
+        if name not in found:
+            sys.exit(f"docs/results.md: no kept document gives table {name!r}; --take it first")
+        return f"{match[1]}{found[name]}\n{match[3]}"
+
+    return _MARKED.sub(put, page)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""The pictures of `docs/results.md`, from the documents that the benchmarks wrote."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from middo.viewer.charts.forest import Apart, forest
+from middo.viewer.charts.marks import Series
+
+Document = Mapping[str, Any]
+AXES = {
+    "quality": Series("first", "circle", "quality"),
+    "complexity": Series("second", "diamond", "complexity"),
+    "ratings": Series("third", "square", "the model's own ratings"),
+}
+SIDES = {
+    "sound": Series("first", "circle", "sound proposals"),
+    "bad": Series("second", "diamond", "bad proposals"),
+}
+
+
+def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
+    """Return every picture as SVG by its name; detection is drawn for its first seed."""
+    detections = [one for one in documents.values() if one["benchmark"] == "detection"]
+    found: dict[str, str] = {}
+    if detections:
+        found["detection"] = _detection(min(detections, key=lambda one: int(one["seed"])))
+    critics = {k: one for k, one in documents.items() if one["benchmark"] == "critic"}
+    if critics:
+        found["gates"] = _gates(critics)
+    for name, document in documents.items():
+        if document["benchmark"] == "repair":
+            found[name] = _repair(document)
+    return found
+
+
+def _detection(document: Document) -> str:
+    areas = [
+        Apart(kind, judge, one["auc"], one["low"], one["high"], "")
+        for kind in document["counts"]
+        if kind != "clean"
+        for judge in AXES
+        for one in [document["areas"][judge][kind]]
+    ]
+    return str(
+        forest(
+            f"Damage ranked above clean rows, seed {document['seed']}",
+            areas,
+            "area under the ROC curve (0.5 is chance)",
+            series=AXES,
+            against=0.5,
+            what="Areas under the ROC curve with 95% intervals, above 0.5 is better",
+            figures=_share,
+        )
+    )
+
+
+def _gates(documents: Mapping[str, Document]) -> str:
+    shares = [
+        Apart(f"{group['data']}, {name.removeprefix('gates-')}", *one)
+        for name, document in documents.items()
+        for group in document["groups"]
+        for one in _chain(group)
+    ]
+    return str(
+        forest(
+            "Proposals that the whole chain accepts",
+            shares,
+            "share accepted",
+            series=SIDES,
+            against=0.5,
+            what="Shares accepted with 95% intervals; more is better of sound ones, less of bad",
+            figures=_share,
+        )
+    )  # fmt: skip
+
+
+def _chain(group: Mapping[str, Any]) -> Iterator[tuple[str, float, float, float, str]]:
+    one = group["gates"]["chain"]
+    if one["asked"]:
+        yield group["side"], one["accepted"] / one["asked"], one["low"], one["high"], ""
+
+
+def _repair(document: Document) -> str:
+    apart = [
+        Apart(f"{arm} \N{MINUS SIGN} none", "last", found["mean"], found["low"], found["high"], "")
+        for arm, one in document["arms"].items()
+        if arm != "none"
+        for found in [one["difference"]]
+    ]
+    seeds = len(document["seeds"])
+    return str(
+        forest(
+            f"Hold-out loss after repair, {seeds} {'seed' if seeds == 1 else 'seeds'}",
+            apart,
+            "difference of hold-out loss, nats per token (below 0: better than the damaged rows)",
+        )
+    )
+
+
+def _share(one: Apart) -> str:
+    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"

@@ -1,0 +1,211 @@
+"""The tables of `docs/results.md` in Markdown, from the documents that the benchmarks wrote."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.detection_tables import JUDGES, SHARES
+from benchmarks.repair_figures import ARMS
+
+Document = Mapping[str, Any]
+GATES = ("all checks", "critic", "proof", "chain")
+COUNTED = {
+    "complexity": "complexity",
+    "diversity": "diversity",
+    "quality": "quality",
+    "any": "any axis",
+}
+
+
+def tables(documents: Mapping[str, Document]) -> dict[str, str]:
+    """Return every table by its name, `WHAT/TABLE`.
+
+    Args:
+        documents: name of the file, without its suffix, -> what a benchmark wrote into it.
+    """
+    detections = sorted(
+        (one for one in documents.values() if one["benchmark"] == "detection"),
+        key=lambda one: int(one["seed"]),
+    )
+    found = _detection(detections) if detections else {}
+    for name, document in documents.items():
+        made = _MAKERS.get(document["benchmark"])
+        if made is not None:
+            found |= {f"{name}/{table}": text for table, text in made(document).items()}
+    return found
+
+
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table in Markdown; None is an empty cell."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(
+        f"| {' | '.join('' if cell is None else str(cell) for cell in line)} |" for line in lines
+    )
+
+
+def area(found: Mapping[str, float]) -> str:
+    """Return an area under the ROC curve with its interval."""
+    return f"{found['auc']:.2f} ({found['low']:.2f}–{found['high']:.2f})"
+
+
+def _detection(documents: Sequence[Document]) -> dict[str, str]:
+    first = documents[0]
+    kinds = [kind for kind in first["counts"] if kind != "clean"]
+    seeds = [f"seed {one['seed']}" for one in documents]
+    means = ("built", "not built")
+    quality = [
+        [kind, *(area(one["areas"]["quality"][kind]) for one in documents)] for kind in kinds
+    ]
+    quality += [
+        [f"mean, {name}", *(area(one["means"]["quality"][name]) for one in documents)]
+        for name in means
+    ]
+    worst = [
+        [judge, *(_damaged(documents, judge, str(share)) for share in SHARES)] for judge in JUDGES
+    ]
+    return {
+        "detection/quality": markdown(["kind", *seeds], quality),
+        "detection/judges": markdown(
+            ["judge", *kinds],
+            (
+                [judge, *(f"{first['areas'][judge][kind]['auc']:.2f}" for kind in kinds)]
+                for judge in JUDGES
+            ),
+        ),
+        "detection/means": markdown(
+            ["judge", *seeds],
+            (
+                [judge, *(area(one["means"][judge]["not built"]) for one in documents)]
+                for judge in JUDGES
+            ),
+        ),
+        "detection/disfluent": markdown(
+            ["judge", *seeds],
+            (
+                [judge, *(area(one["areas"][judge]["disfluent"]) for one in documents)]
+                for judge in ("complexity", "answer", "prompt", "quality")
+            ),
+        ),
+        "detection/worst": markdown(["judge", *(f"worst {s:.0%}" for s in SHARES)], worst),
+        "detection/flagged": markdown(
+            ["rows that are", "rows", *COUNTED.values()],
+            ([name, *_flagged(documents, name)] for name in (*kinds, "clean")),
+        ),
+    }
+
+
+def _damaged(documents: Sequence[Document], judge: str, share: str) -> str:
+    """Return the share of damaged rows among the worst ones, all seeds summed."""
+    counts = [one["worst"][judge][share] for one in documents]
+    return f"{sum(bad for bad, _ in counts) / sum(rows for _, rows in counts):.0%}"
+
+
+def _flagged(documents: Sequence[Document], name: str) -> list[Any]:
+    """Return rows, and the share flagged on each axis, all seeds summed."""
+    found = [one["flagged"][name] for one in documents]
+    rows = sum(one["rows"] for one in found)
+    return [rows, *(f"{sum(one[axis] for one in found) / rows:.0%}" for axis in COUNTED)]
+
+
+def _remedies(document: Document) -> dict[str, str]:
+    variants = document["quality"]
+    some = variants["as it is"]
+    return {
+        "quality": markdown(
+            ["quality", *some["areas"], "mean, not built",
+             f"damaged among the worst {some['worst']['0.08'][1]}"],
+            (
+                [name, *(f"{one['auc']:.2f}" for one in found["areas"].values()),
+                 area(found["means"]["not built"]), found["worst"]["0.08"][0]]
+                for name, found in variants.items()
+            ),
+        ),
+        "prompts": markdown(
+            ["reading of the prompt", "disfluent against clean"],
+            ([name, area(found)] for name, found in document["prompts"].items()),
+        ),
+    }  # fmt: skip
+
+
+def _critic(document: Document) -> dict[str, str]:
+    asked = [
+        gate
+        for gate in GATES
+        if any((one["gates"].get(gate) or {}).get("asked") for one in document["groups"])
+    ]
+
+    def told(one: Mapping[str, Any]) -> list[str | None]:
+        return [accepted(one["gates"].get(gate)) for gate in asked]
+
+    return {
+        "groups": markdown(
+            ["data", "side", *asked],
+            ([one["data"], one["side"], *told(one)] for one in document["groups"]),
+        ),
+        "kinds": markdown(
+            ["data", "what is wrong", *asked],
+            ([one["data"], one["kind"], *told(one)] for one in document["kinds"]),
+        ),
+    }
+
+
+def accepted(found: Mapping[str, Any] | None) -> str | None:
+    """Return how many were accepted, with the interval of the share; None where none was asked."""
+    if not found or not found["asked"]:
+        return None
+    return f"{found['accepted']} of {found['asked']} ({found['low']:.2f}–{found['high']:.2f})"
+
+
+def _repair(document: Document) -> dict[str, str]:
+    arms = document["arms"]
+    some = arms["middo"]
+    rows = [
+        [
+            arm,
+            f"{arms[arm]['repaired']} of {arms[arm]['damaged']}",
+            arms[arm]["nearer"],
+            arms[arm]["replaced_damaged"],
+            arms[arm]["sent_damaged"],
+            arms[arm]["sent_clean"],
+            f"{arms[arm]['replaced_clean']} of {arms[arm]['clean']}",
+        ]
+        for arm in ("random", "middo")
+    ]
+    headers = ["arm", "damage repaired", "damaged made better", "damaged replaced"]
+    headers += ["damaged refined", "clean refined", "clean replaced"]
+    return {
+        "rows": markdown(headers, rows),
+        "kinds": markdown(
+            ["kind", "random", "middo"],
+            (
+                [kind, *(_of(arms[arm]["kinds"][kind]) for arm in ("random", "middo"))]
+                for kind in some["kinds"]
+            ),
+        ),
+        "holdout": markdown(
+            ["arm", "hold-out loss", "difference to none", "0 inside", "by seed", "gap closed"],
+            (_arm(arm, arms[arm]) for arm in ARMS),
+        ),
+    }  # fmt: skip
+
+
+def _of(counts: Sequence[int]) -> str:
+    repaired, damaged = counts
+    return f"{repaired} of {damaged}"
+
+
+def _arm(name: str, one: Mapping[str, Any]) -> list[str | None]:
+    loss = f"{one['loss']:.4f}"
+    if name == "none":
+        return [name, loss, None, None, None, None]
+    apart, closed = one["difference"], one["gap_closed"]
+    return [
+        name,
+        loss,
+        f"{apart['mean']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})",
+        "yes" if one["includes_zero"] else "no",
+        ", ".join(f"{seed['mean']:+.4f}" for seed in one["per_seed"]),
+        closed and f"{closed['share']:.0%} ({closed['low']:.0%} to {closed['high']:.0%})",
+    ]
+
+
+_MAKERS = {"remedies": _remedies, "critic": _critic, "repair": _repair}

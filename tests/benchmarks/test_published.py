@@ -1,0 +1,57 @@
+"""`docs/results.md` says what the kept documents say, and nothing is told without one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.published import DOCS, filled, main, read_documents
+from benchmarks.published_pictures import pictures
+from benchmarks.published_tables import markdown, tables
+
+
+def test_tables_and_pictures_of_the_page_are_those_of_the_documents() -> None:
+    documents = read_documents(DOCS / "results")
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    found = tables(documents)
+    assert filled(page, found) == page, "run python -m benchmarks.published"
+    untold = [name for name in found if f"<!-- table {name} -->" not in page]
+    assert untold == []
+    drawn = pictures(documents)
+    assert drawn
+    for name, svg in drawn.items():
+        assert (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8") == svg, name
+        assert f"images/{name}.svg" in page
+
+
+def test_a_document_is_kept_without_its_rows_and_fills_its_table(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "images").mkdir()
+    page = tmp_path / "results.md"
+    page.write_text("Before.\n<!-- table gates/groups -->\nold\n<!-- end -->\nAfter.\n")
+    chain = {"asked": 4, "accepted": 3, "low": 0.3, "high": 0.95}
+    group = {"data": "a", "side": "sound", "gates": {"chain": chain, "proof": {"asked": 0}}}
+    document = {
+        **{"benchmark": "critic", "groups": [group], "kinds": [], "results": [1, 2]},
+        "machine": {"cores": 2, "system": "x"},
+    }
+    (tmp_path / "gates.json").write_text(json.dumps(document))
+    assert main(["--take", str(tmp_path / "gates.json")], docs=tmp_path) == 0
+    kept = json.loads((tmp_path / "results" / "gates.json").read_text())
+    assert "results" not in kept
+    assert kept["machine"] == {"cores": 2}
+    table = "| data | side | chain |\n| --- | --- | --- |\n| a | sound | 3 of 4 (0.30–0.95) |"
+    told = f"Before.\n<!-- table gates/groups -->\n{table}\n<!-- end -->\nAfter.\n"
+    assert page.read_text() == told
+    assert (tmp_path / "images" / "gates.svg").is_file()
+    assert main([], docs=tmp_path) == 0
+    assert page.read_text() == told
+
+
+def test_a_table_that_no_document_gives_is_an_error() -> None:
+    with pytest.raises(SystemExit, match="no kept document gives table 'x/y'"):
+        filled("<!-- table x/y -->\n<!-- end -->\n", {})
+
+
+def test_an_empty_cell_is_none() -> None:
+    assert markdown(["a", "b"], [[1, None]]) == "| a | b |\n| --- | --- |\n| 1 |  |"

@@ -40,7 +40,7 @@ def test_an_axis_is_a_histogram_its_threshold_and_its_curve() -> None:
     assert (
         section(shown(), "Complexity")
         == """\
-Complexity: is the answer harder for the model than usual?
+Complexity: is the row harder for the model than usual?
   Score: the loss above the median of answers of similar length, in robust
   standard deviations; the smaller one of base and tuned model.
 

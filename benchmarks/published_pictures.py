@@ -17,6 +17,9 @@ SIDES = {
     "bad": Series("second", "diamond", "bad proposals"),
 }
 
+NO_LLM = "no LLM"
+CRITICS = {"gates-none": NO_LLM}
+
 
 def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
     """Return every picture as SVG by its name; detection is drawn for its first seed."""
@@ -55,10 +58,14 @@ def _detection(document: Document) -> str:
 
 
 def _gates(documents: Mapping[str, Document]) -> str:
-    shares = [
-        Apart(f"{group['data']}, {name.removeprefix('gates-')}", *one)
+    found = [
+        (group["data"], CRITICS.get(name, name.removeprefix("gates-")), group)
         for name, document in documents.items()
         for group in document["groups"]
+    ]
+    shares = [
+        Apart(f"{data}, {critic}", *one)
+        for data, critic, group in sorted(found, key=lambda one: (one[0], one[1] != NO_LLM))
         for one in _chain(group)
     ]
     return str(
@@ -67,7 +74,7 @@ def _gates(documents: Mapping[str, Document]) -> str:
             shares,
             "share accepted",
             series=SIDES,
-            against=0.5,
+            against=None,
             what="Shares accepted with 95% intervals; more is better of sound ones, less of bad",
             figures=_share,
         )

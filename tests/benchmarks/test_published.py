@@ -15,8 +15,8 @@ def test_tables_and_pictures_of_the_page_are_those_of_the_documents() -> None:
     page = (DOCS / "results.md").read_text(encoding="utf-8")
     found = tables(documents)
     assert filled(page, found) == page, "run python -m benchmarks.published"
-    untold = [name for name in found if f"<!-- table {name} -->" not in page]
-    assert untold == []
+    told = {name.partition("/")[0] for name in found if f"<!-- table {name} -->" in page}
+    assert told == {name.partition("/")[0] for name in found}
     drawn = pictures(documents)
     assert drawn
     for name, svg in drawn.items():

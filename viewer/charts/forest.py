@@ -88,7 +88,7 @@ def forest(
     unit: str,
     *,
     series: Mapping[str, Series] = MODELS,
-    against: float = 0.0,
+    against: float | None = 0.0,
     what: str = DIFFERENCES,
     figures: Callable[[Apart], str] = differences,
 ) -> Markup:
@@ -99,7 +99,7 @@ def forest(
         found: the figures. Others than finite ones are left out.
         unit: of the axis.
         series: key -> colour, shape and name, in the order of the legend.
-        against: where the line is that an interval should not reach.
+        against: where the line is that an interval should not reach; None draws none.
         what: what the figures are, for those who can't see the picture.
         figures: tells a figure with its interval.
     """
@@ -112,14 +112,18 @@ def forest(
     step = max(_ROW, _LINE * len(used))
     top = _TOP + high + 8
     box = Box(_LEFT, top, WIDE - _RIGHT, top + step * len(names))
-    ends = [against, *(one.low for one in shown), *(one.high for one in shown)]
+    ends = [
+        *([] if against is None else [against]),
+        *(one.low for one in shown),
+        *(one.high for one in shown),
+    ]
     along = scale(ends, box.left, box.right)
     marks = [_told(one, series[one.of], figures(one)) for one in shown]
     rows = [
         _row(name, [x for x in marks if x.one.name == name], top + step * place, step, along)
         for place, name in enumerate(names)
     ]
-    bound = line(along.at(against), box.top - 4, along.at(against), box.bottom, "bound")
+    bound = "" if against is None else _rule(along.at(against), box)
     words = "; ".join(one.words for one in marks)
     drawn = picture(
         "forest",
@@ -133,6 +137,10 @@ def forest(
         level(box, along, unit),
     )
     return _file(drawn)
+
+
+def _rule(x: float, box: Box) -> Markup:
+    return line(x, box.top - 4, x, box.bottom, "bound")
 
 
 def _told(one: Apart, series: Series, figures: str) -> _Mark:

@@ -1,9 +1,11 @@
 """The forest plot: a row per pair, marks in their order, zero in the picture, styles inside."""
 
 import math
+from typing import Any
 
 from middo.viewer.charts.axes import breadth
 from middo.viewer.charts.forest import Apart, forest
+from middo.viewer.charts.marks import Series
 
 from .seen import SVG, having, parsed, place, texts
 
@@ -42,6 +44,23 @@ def test_without_a_figure_it_says_so() -> None:
     odd = [Apart("a - b", "last", math.nan, 0.0, 0.0, "")]
     for found in ([], odd):
         assert texts(parsed(forest("Arms", found, "nats"))) == ["Nothing could be compared."]
+
+
+def test_other_figures_have_their_own_series_words_and_line() -> None:
+    areas = [Apart("cut", "quality", 0.9, 0.8, 0.95, ""), Apart("cut", "form", 0.5, 0.4, 0.6, "")]
+    series = {key: Series(key, "circle", f"by {key}") for key in ("form", "quality", "unused")}
+    told: dict[str, Any] = {"series": series, "figures": lambda one: f"{one.mean:.1f}"}
+    root = parsed(forest("Areas", areas, "area", against=0.5, what="Areas", **told))
+    (rule,) = having(root, "line", "bound")
+    rods = [place(one, "x1", "x2") for one in having(root, "line", "rod")]
+    assert rods[1][0] < place(rule, "x1")[0] < rods[0][0]
+    words = texts(root)
+    assert words[:2] == ["by form", "by quality"]
+    assert {"0.9", "0.5"} < set(words)
+    assert root.findtext(f"{SVG}desc") == "Areas. cut, by quality: 0.9; cut, by form: 0.5."
+    assert (
+        having(parsed(forest("Areas", areas, "area", against=None, **told)), "line", "bound") == []
+    )
 
 
 def test_figures_stay_inside_of_the_picture() -> None:

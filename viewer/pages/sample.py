@@ -18,6 +18,13 @@ from ..gauge import gauge
 from .compared import compared, is_long
 from .frame import frame
 
+LOSSES = (
+    ("loss_base", "before training"),
+    ("loss_tuned", "after training"),
+    ("loss_prompt", "of the prompt"),
+)
+"""Columns of `signals.parquet` that the caption tells, and what it calls them."""
+
 
 def page(record: Record, request: Request) -> tuple[str, dict[str, Any]]:
     """Return the page of the sample that the address names.
@@ -59,11 +66,7 @@ def _round(one: RoundOfLife, before: tuple[Message, ...] | None) -> dict[str, An
         "turns": [_turn(message) for message in one.messages],
         "readings": [_reading(reading) for reading in one.readings],
         "attempts": [_attempt(attempt, one.messages) for attempt in one.attempts],
-        "losses": [
-            (label, one.values[name])
-            for name, label in (("loss_base", "before training"), ("loss_tuned", "after training"))
-            if name in one.values
-        ],
+        "losses": [(label, one.values[name]) for name, label in LOSSES if name in one.values],
         "words": [word_line(word) for word in one.words],
         "edit": _edit(one),
         "effort": _effort(one),

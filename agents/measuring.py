@@ -8,7 +8,7 @@ batches with the same neighbours in them, and so gets the same numbers.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -177,7 +177,8 @@ class Measuring:
         the run's own before the plan is stored: what stands there later moves no batch.
         """
         stored: list[list[str]] | None = self._facts.get(name)
-        if stored is not None:
+        # A plan for other asks, of another version, may lack rows that were known under those.
+        if stored is not None and by_key.keys() <= known.keys() | set(chain(*stored)):
             return stored
         model = self._model(asks)
         if others := [more for more in wider if more > asks]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.measures import Ask, Item, Measured
 from ..core.records import Axis, Proposal, Verdict
+from ..signals.complexity import SHORTEST_PROMPT
 from ..signals.density import centre_and_normalise
 from ..signals.proof import (
     TOO_SHORT,
@@ -45,8 +46,8 @@ class Evidence:
         calibration: of quality.
         reference: thresholds; the complexity bound of a proposal's length comes from here.
         shift: change of the hold-out mean since the thresholds were fitted, nats per token.
-        loss_ceiling: largest L_m of an unflagged row; the bound where complexity is off.
-        signals: id of a flagged sample -> its `quality`, `answer_tokens` and `neighbours`.
+        signals: id of a flagged sample -> its `quality`, `answer_tokens` and `neighbours`; where
+            prompts were read, `loss_tuned` and `prompt_tokens` too.
         ids: of the embedded samples.
         vectors: float32[n, d], their embeddings, centred on their mean and normalised.
         mean: float64[d], that mean; None where no sample has an embedding.
@@ -57,7 +58,6 @@ class Evidence:
     calibration: Calibration
     reference: Reference
     shift: float
-    loss_ceiling: float
     signals: Mapping[str, Mapping[str, Any]]
     ids: list[str]
     vectors: Vectors
@@ -103,13 +103,13 @@ class Prover:
         }
         if proposal.axis is Axis.QUALITY:
             return prove_quality(evidence.terms, **told)
-        complexity, k = evidence.reference.complexity, evidence.reference.complexity_k.k
         return prove_complexity(
             evidence.terms,
             **told,
             loss_bound=self._bound(tokens, original["answer_tokens"]),
+            kept_loss=original.get("loss_tuned") if proposal.keeps_answer else None,
             prompt_loss=measured.prompt,
-            prompt_loss_bound=complexity.prompt_bound(measured.prompt_tokens, k),
+            prompt_loss_bound=self._prompt_bound(proposal, measured.prompt_tokens, original),
         )
 
     def _bound(self, answer_tokens: int, original_tokens: int | None) -> float:
@@ -117,13 +117,26 @@ class Prover:
 
         By its own bound alone, a part of a hard answer could pass without being any easier.
         """
-        evidence = self._evidence
-        model = evidence.reference.complexity
-        if not model.on:
-            return evidence.loss_ceiling
+        reference, shift = self._evidence.reference, self._evidence.shift
         lengths = (answer_tokens, answer_tokens if original_tokens is None else original_tokens)
-        k = evidence.reference.complexity_k.k
-        return min(model.bound(length, k, evidence.shift) for length in lengths)
+        k = reference.complexity_k.k
+        return min(reference.complexity.bound(length, k, shift) for length in lengths)
+
+    def _prompt_bound(
+        self, proposal: Proposal, prompt_tokens: int, original: Mapping[str, Any]
+    ) -> float | None:
+        """Return the bound of a new prompt; None where none was read, or tool turns fix the prompt.
+
+        One that is too short to be judged must not pass for that, where the original is longer: it
+        is held to the bound of the shortest that can be.
+        """
+        reference = self._evidence.reference
+        model, k = reference.complexity, reference.complexity_k.k
+        if model.prompt is None or proposal.parent.prompt_is_fixed:
+            return None
+        if original["prompt_tokens"] >= SHORTEST_PROMPT:
+            prompt_tokens = max(prompt_tokens, SHORTEST_PROMPT)
+        return model.prompt_bound(prompt_tokens, k)
 
     def _diversity(self, proposal: Proposal, measured: Measured, quality: float | None) -> Verdict:
         evidence = self._evidence

@@ -192,7 +192,7 @@ def _diagnosis(flagged: dict[str, Axis]) -> dict[str, Any]:
         "shift": 0.0,
         "calibration": calibration.as_dict(),
         "flags": [flag.as_dict() for flag in flags],
-        "proof": {"terms": terms.as_dict(), "loss_ceiling": 4.0, "holdout_rows": 64},
+        "proof": {"terms": terms.as_dict(), "holdout_rows": 64},
         "plan": plan_refinement(flags, None).as_dict(),
     }
 

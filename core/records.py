@@ -195,6 +195,11 @@ class Proposal:
         """True where the last user turn is the parent's."""
         return self.prompt == self.parent.prompt
 
+    @property
+    def keeps_answer(self) -> bool:
+        """True where the final assistant turn is the parent's."""
+        return self.answer == self.parent.answer
+
 
 def _prompt_index(messages: tuple[Message, ...]) -> int:
     for index in range(len(messages) - 2, -1, -1):

@@ -117,7 +117,6 @@ def _proof_figures(
         return None
     calm = scored & np.array([name not in found.beyond for name in signals.ids], dtype=np.bool_)
     calm = calm if calm.any() else scored
-    losses = signals.loss_tuned[calm]
     base, tuned = read_holdout(deps, 0, "base"), read_holdout(deps, source)
     held = {row.id: row.loss for row in base.rows}
     pairs = np.array([(held[r.id], r.loss) for r in tuned.rows if r.id in held]).reshape(-1, 2)
@@ -129,10 +128,9 @@ def _proof_figures(
     quality = found.reference.quality
     terms = Terms(
         offset=offset,
-        loss_floor=loss_floor(losses),
+        loss_floor=loss_floor(signals.loss_tuned[calm]),
         margin=calibration.margin,
         quality_threshold=quality.value if quality and calibration.on else None,
         quality_median=median_quality(signals.quality[calm]) if calibration.on else None,
     )
-    ceiling = round(float(losses.max()), 4)
-    return {"terms": terms.as_dict(), "loss_ceiling": ceiling, "holdout_rows": len(pairs)}
+    return {"terms": terms.as_dict(), "holdout_rows": len(pairs)}

@@ -26,6 +26,7 @@ from ..prompts.loader import examples, sentences
 from ..signals.density import centre_and_normalise, mean_vector
 from ..signals.proof import Terms
 from ..signals.quality import calibration_from
+from ..signals.thresholds import SOUND
 from ..stores.ledger import Outcome, Spent
 from ..stores.runs import read_json
 from ..stores.tables import read_embeddings, read_signals
@@ -169,7 +170,7 @@ class _Work:
                 instructions=(*examples(), *sentences()),
             ),
             prover=self._prover,
-            keeps_answer=self._keeps_answer(task),
+            keeps_answer=keeps_answer(task, self._evidence),
             round=self._number,
             trace=deps.trace,
         )
@@ -187,12 +188,15 @@ class _Work:
         deps.trace(_settled(outcome, began, took))
         return outcome
 
-    def _keeps_answer(self, task: Task) -> bool:
-        """Return whether nothing but its prompt made a sample flagged: its answer is sound."""
-        reference = self._evidence.reference
-        if task.axes != (Axis.COMPLEXITY,) or reference.complexity.prompt is None:
-            return False
-        return reference.prompt_alone(self._evidence.signals[task.sample_id], self._evidence.shift)
+
+def keeps_answer(task: Task, evidence: Evidence) -> bool:
+    """Return whether nothing but its prompt made a sample flagged: its answer is sound."""
+    reference, row = evidence.reference, evidence.signals[task.sample_id]
+    if task.axes != (Axis.COMPLEXITY,) or reference.complexity.prompt is None:
+        return False
+    if row["quality"] is not None and row["quality"] < SOUND:
+        return False
+    return reference.prompt_alone(row, evidence.shift)
 
 
 def _too_many(failed: int, settled: int) -> bool:
@@ -254,7 +258,6 @@ def read_evidence(deps: Deps, number: int, diagnosis: dict[str, Any]) -> Evidenc
         calibration=calibration_from(diagnosis["calibration"]),
         reference=reference,
         shift=diagnosis["shift"],
-        loss_ceiling=diagnosis["proof"]["loss_ceiling"],
         signals={row["id"]: row for row in rows},
         ids=ids,
         vectors=raw if mean is None else centre_and_normalise(raw, mean),

@@ -34,12 +34,15 @@ DIAGNOSED = frozenset({"refine", "review", "merge"})
 
 
 def refuse_other(deps: Deps, config: RunConfig) -> None:
-    """Raise where the ledger is of another configuration than `config.yaml`, or lost rows.
+    """Raise where a run can't go on here: begun otherwise or on a GPU, or with lost work.
 
     Raises:
         ConfigError: `config.yaml` was changed, or cut short, since the run began.
         MiddoError: `run.json` tells of work that the ledger does not have.
+        UsageError: the run was begun on a GPU, and this machine has none.
     """
+    if deps.facts.get("device") is not None:
+        _ = deps.device
     standing = deps.facts.get("config_hash")
     if standing not in (None, config_hash(config)):
         raise ConfigError(

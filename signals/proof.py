@@ -118,6 +118,7 @@ def prove_complexity(
     loss_bound: float,
     prompt_loss: float | None = None,
     prompt_loss_bound: float | None = None,
+    kept_loss: float | None = None,
     quality: float | None,
     original_quality: float | None,
 ) -> Verdict:
@@ -133,10 +134,11 @@ def prove_complexity(
         prompt_loss: L(p) of the proposed prompt, nats per token; None if it was not measured. It
             gets no offset, since no training sees a prompt's loss.
         prompt_loss_bound: L(p) above which the prompt is still complex; None where none is.
+        kept_loss: L_m of the original where its answer stays word for word; None where it is new.
         quality: of the proposal; None if unscored or the axis is off.
         original_quality: of the original; None if it was not scored.
     """
-    numbers, problems = _loss_bounds(terms, loss, loss_bound)
+    numbers, problems = _loss_bounds(terms, loss, loss_bound, kept_loss)
     if prompt_loss_bound is not None:
         numbers |= {"prompt_loss": prompt_loss, "prompt_loss_at_most": _round(prompt_loss_bound)}
         if prompt_loss is None:
@@ -250,20 +252,24 @@ def prove_diversity(
 
 
 def _loss_bounds(
-    terms: Terms, loss: float | None, bound: float | None
+    terms: Terms, loss: float | None, bound: float | None, kept_loss: float | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    compared = None if loss is None else _round(loss - terms.offset)
-    numbers: dict[str, Any] = {
-        "loss": loss,
-        "offset": terms.offset,
-        "loss_compared": compared,
-        "loss_at_least": terms.loss_floor,
-    }
+    """Return the numbers of a loss and what is wrong with it.
+
+    An answer that stays was trained on like those that gave the bounds, so it gets no offset. Was
+    its loss below the floor before, then it is easy by itself and not by its new prompt.
+    """
+    offset = terms.offset if kept_loss is None else 0.0
+    floor = terms.loss_floor if kept_loss is None or kept_loss >= terms.loss_floor else None
+    compared = None if loss is None else _round(loss - offset)
+    numbers: dict[str, Any] = {"loss": loss, "offset": offset, "loss_compared": compared}
+    if floor is not None:
+        numbers["loss_at_least"] = floor
     if bound is not None:
         numbers["loss_at_most"] = _round(bound)
     if compared is None:
         return numbers, [UNREADABLE]
-    if compared < terms.loss_floor:
+    if floor is not None and compared < floor:
         return numbers, [TRIVIAL]
     if bound is not None and compared > _round(bound):
         return numbers, ["the new answer is still unusually hard for the model to learn"]

@@ -344,3 +344,15 @@ def test_a_broken_cache_stops_no_run(tmp_path: Path) -> None:
 def _model(database: Database) -> str:
     ((name,),) = database.query("SELECT DISTINCT model FROM scores")
     return str(name)
+
+
+def test_a_plan_that_lacks_rows_is_made_anew(database: Database) -> None:
+    """As in a run begun by a version that asked for less in the same stage."""
+    one = measuring(database, WordCounter())
+    one.measure("s", rows(2))
+    Facts(database).put("plan.s.0", [["row01"]])
+    scorer = WordCounter()
+    asks: frozenset[Ask] = frozenset({"embedding"})
+    found = measuring(database, scorer).measure("s", rows(2), asks)
+    assert list(found) == ["row00", "row01"]
+    assert scorer.batches == [["row00", "row01"]]

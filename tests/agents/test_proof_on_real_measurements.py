@@ -134,7 +134,6 @@ def diagnosed_round(data: DataSet, record: dict[str, Measured]) -> Round:
         calibration=calibration,
         reference=reference,
         shift=0.0,
-        loss_ceiling=float(signals.loss_base[calm].max()),
         signals=proof_rows(signals, near),
         ids=signals.ids,
         vectors=vectors,

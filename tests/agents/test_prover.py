@@ -29,6 +29,17 @@ from tests.agents.evidence import (
     measured,
 )
 
+OLD = Message("assistant", "old")
+ROW: dict[str, Any] = {"quality": 0.3, "answer_tokens": 20, "neighbours": ["near", "far"]}
+READS = Reference(
+    replace(COMPLEXITY, prompt=LengthBaseline((12,), (4.0, 3.0), (0.5, 0.5))),
+    Choice(2.0, 0.1, ()),
+    None,
+    None,
+    1.0,
+)
+"""Prompts are usual up to 5 nats per token, and from 12 tokens on up to 4."""
+
 
 class Recorder:
     """A score function that returns one measurement and remembers what it was asked."""
@@ -50,7 +61,7 @@ class Recorder:
 
 
 def proposal(axis: Axis, answer: str = "new") -> Proposal:
-    old = (Message("user", "q"), Message("assistant", "old"))
+    old = (Message("user", "q"), OLD)
     new = (Message("user", "q"), Message("assistant", answer))
     return Proposal(Sample("parent", old, "x:1"), axis, 1, new, adds=axis is Axis.DIVERSITY)
 
@@ -81,13 +92,10 @@ async def test_complexity_must_be_easy_enough_and_not_trivial() -> None:
 
 
 async def test_complexity_needs_a_prompt_that_is_usual_for_its_length() -> None:
-    prompts = LengthBaseline((12,), (4.0, 3.0), (0.5, 0.5))
-    reads = replace(COMPLEXITY, prompt=prompts)
-    reference = Reference(reads, Choice(2.0, 0.1, ()), None, None, 1.0)
-
-    async def of(loss: float | None, tokens: int) -> Verdict:
+    async def of(loss: float | None, tokens: int, original: int = 20) -> Verdict:
         one = measured(1.2, 0.6, prompt=loss, prompt_tokens=tokens)
-        return await prove(Axis.COMPLEXITY, one, reference=reference)
+        row = {**ROW, "prompt_tokens": original}
+        return await prove(Axis.COMPLEXITY, one, reference=READS, signals={"parent": row})
 
     good = await of(3.9, 20)
     assert good.passed
@@ -97,8 +105,42 @@ async def test_complexity_needs_a_prompt_that_is_usual_for_its_length() -> None:
     assert "prompt still reads unusually" in odd.reason
     assert (await of(4.1, 10)).passed
     assert not (await of(None, 20)).passed
-    assert "prompt_loss" not in (await of(9.0, 7)).numbers
     assert (await prove(Axis.COMPLEXITY, measured(1.2, 0.6, prompt=9.0))).passed
+    # A few words don't pass for being too few: they are held to the bound of the shortest prompts.
+    assert (await of(5.1, 3)).numbers["prompt_loss_at_most"] == 5.0
+    assert not (await of(5.1, 3)).passed
+    assert "prompt_loss" not in (await of(9.0, 7, original=7)).numbers
+
+
+async def test_a_prompt_that_tool_turns_fix_is_not_measured() -> None:
+    answered = (Message("tool", "sunny"), Message("assistant", "new"))
+    parent = Sample("parent", (Message("user", "q"), Message("tool", "sunny"), OLD), "x:1")
+    fixed = Proposal(parent, Axis.COMPLEXITY, 1, (Message("user", "q"), *answered), adds=False)
+    row = {**ROW, "prompt_tokens": 20}
+    one = measured(1.2, 0.6, prompt=9.0, prompt_tokens=20)
+    prover = Prover(Recorder(one), evidence(reference=READS, signals={"parent": row}))
+    found = await prover.prove(fixed)
+    assert found.passed
+    assert "prompt_loss" not in found.numbers
+    assert not (await prover.prove(proposal(Axis.COMPLEXITY))).passed
+
+
+async def test_an_answer_that_stays_is_measured_as_the_trained_one_that_it_is() -> None:
+    async def of(loss: float, before: float, answer: str = "old") -> Verdict:
+        row = {**ROW, "prompt_tokens": 20, "loss_tuned": before}
+        one = measured(loss, 0.6, prompt=3.0, prompt_tokens=20)
+        prover = Prover(Recorder(one), evidence(reference=READS, signals={"parent": row}))
+        return await prover.prove(proposal(Axis.COMPLEXITY, answer))
+
+    kept = await of(2.3, 2.2)
+    assert (kept.numbers["offset"], kept.numbers["loss_compared"]) == (0.0, 2.3)
+    assert not kept.passed
+    assert (await of(2.3, 2.2, "new")).passed
+    # What was easy before may stay so; what becomes easy by its prompt alone may not.
+    assert "loss_at_least" not in (await of(0.3, 0.31)).numbers
+    assert (await of(0.3, 0.31)).passed
+    assert not (await of(0.3, 0.6)).passed
+    assert not (await of(0.3, 0.31, "new")).passed
 
 
 async def test_a_shorter_answer_is_held_to_the_bound_of_the_one_it_replaces() -> None:
@@ -126,16 +168,6 @@ async def test_an_answer_of_few_tokens_is_refused_unless_the_original_is_as_shor
     row = {"quality": 0.3, "answer_tokens": 7, "neighbours": ["near", "far"]}
     short = measured(1.2, 0.9, answer_tokens=7, **usual)
     assert "loss" in (await prove(axis, short, signals={"parent": row})).numbers
-
-
-async def test_the_ceiling_is_the_bound_where_complexity_is_off() -> None:
-    off = Reference(
-        ComplexityModel(None, None, None, 0, "too few"), Choice(4.0, 0.0, ()), None, None, None
-    )
-    found = await prove(Axis.COMPLEXITY, measured(4.9, 0.7), reference=off)
-    assert found.passed
-    assert found.numbers["loss_at_most"] == 5.0
-    assert not (await prove(Axis.COMPLEXITY, measured(5.2, 0.7), reference=off)).passed
 
 
 async def test_a_new_sample_must_make_the_sparse_region_denser() -> None:

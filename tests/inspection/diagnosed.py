@@ -110,10 +110,7 @@ def diagnose(
         else None,
         "drift": None if number == 0 else 0.25,
         "plan": {"selected": [one.id for one, _ in flags], "deferred": [], "rationale": "all"},
-        "proof": {
-            "terms": {"offset": 0.01, "loss_floor": 1.0, "margin": 0.1},
-            "loss_ceiling": 9.0,
-        },
+        "proof": {"terms": {"offset": 0.01, "loss_floor": 1.0, "margin": 0.1}},
     }
     write_json(path, document)
     return document

@@ -282,11 +282,6 @@ def _proof(proof: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             "below the 10th percentile of the unflagged rows there is little to learn",
         ),
         (
-            "Loss at most",
-            proof.get("loss_ceiling"),
-            "the largest of an unflagged row, where complexity gives no bound",
-        ),
-        (
             "Margin of quality",
             terms.get("margin"),
             "twice its standard error, by which a rewrite has to gain",

@@ -24,6 +24,7 @@ ROW_ASKS: tuple[frozenset[Ask], ...] = (RATED, UNRATED)
 Controls are measured with the same but what is of the prompt: their prompts are those of the
 rows."""
 OF_PROMPT: frozenset[Ask] = frozenset({"embedding", "prompt"})
+"""What the diagnosis reads of every row's prompt, whatever the calibration earned."""
 SPARE = 2
 """Rows drawn per row wanted, as some turn out too long for the model."""
 

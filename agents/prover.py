@@ -96,16 +96,16 @@ class Prover:
         if proposal.axis is Axis.DIVERSITY:
             # Comparing with every sample takes a while, in which others go on.
             return await asyncio.to_thread(self._diversity, proposal, measured, quality)
-        told = {
+        measures = {
             "loss": measured.loss,
             "quality": quality,
             "original_quality": original["quality"],
         }
         if proposal.axis is Axis.QUALITY:
-            return prove_quality(evidence.terms, **told)
+            return prove_quality(evidence.terms, **measures)
         return prove_complexity(
             evidence.terms,
-            **told,
+            **measures,
             loss_bound=self._bound(tokens, original["answer_tokens"]),
             kept_loss=original.get("loss_tuned") if proposal.keeps_answer else None,
             prompt_loss=measured.prompt,

@@ -4,7 +4,7 @@ What is fitted (centres, spreads, means) never moves. A plan may move k, and wit
 k gives; see `agents.planner`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,12 +63,8 @@ class Reference:
             row: of `signals.parquet`, `COMPLEXITY_COLUMNS` among its columns.
             shift: as in `ComplexityModel.score`.
         """
-        one = {key: np.array([np.nan if row[key] is None else row[key]]) for key in _LOSSES}
-        answer, prompt = (np.array([row[key] or 0], dtype=np.int64) for key in _LENGTHS)
-        tuned = one["loss_tuned"] if self.complexity.tuned else None
-        of_answer = self.complexity.score(one["loss_base"], tuned, answer, shift)
-        of_prompt = self.complexity.score_prompts(one["loss_prompt"], prompt)
-        return bool(of_prompt[0] > self.complexity_k.k >= of_answer[0])
+        answers, prompts = parts_of_rows(self.complexity, [row], shift)
+        return bool(prompts[0] > self.complexity_k.k >= answers[0])
 
     def share(self, axis: Axis, k: float, values: Floats) -> float:
         """Return the share of the finite values that k would flag on an axis, 4 decimals.
@@ -132,8 +128,7 @@ def complexity_parts(
 ) -> tuple[Floats, Floats]:
     """Return the complexity of each sample's answer and of its prompt, both float64[n].
 
-    A prompt is as little flagged as its answer where that is too short to be judged: no rewrite of
-    such a row could be proved.
+    A prompt is not judged where its answer can't be: no rewrite of such a row could be proved.
 
     Args:
         model: what is usual.
@@ -141,7 +136,24 @@ def complexity_parts(
         shift: as in `ComplexityModel.score`.
     """
     answers = model.score(signals.loss_base, signals.loss_tuned, signals.answer_tokens, shift)
-    prompts = model.score_prompts(signals.loss_prompt, signals.prompt_tokens)
+    return _judged(answers, model.score_prompts(signals.loss_prompt, signals.prompt_tokens))
+
+
+def parts_of_rows(
+    model: ComplexityModel, rows: Sequence[Mapping[str, Any]], shift: float = 0.0
+) -> tuple[Floats, Floats]:
+    """Return `complexity_parts` of rows of `signals.parquet` with their `COMPLEXITY_COLUMNS`."""
+    base, tuned, prompt = (
+        np.array([np.nan if row[key] is None else row[key] for row in rows]) for key in _LOSSES
+    )
+    answer_tokens, prompt_tokens = (
+        np.array([row[key] or 0 for row in rows], dtype=np.int64) for key in _LENGTHS
+    )
+    answers = model.score(base, tuned if model.tuned else None, answer_tokens, shift)
+    return _judged(answers, model.score_prompts(prompt, prompt_tokens))
+
+
+def _judged(answers: Floats, prompts: Floats) -> tuple[Floats, Floats]:
     return answers, np.where(np.isfinite(answers), prompts, -np.inf)
 
 

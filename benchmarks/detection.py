@@ -10,12 +10,12 @@ that the same damage could have met (a wrong final number against rows that end 
 not to be found by what kind of row it is.
 
 The judges beside Middo's three axes: the two parts of complexity, `answer` and `prompt`; random
-scores; length (a shorter answer is worse); `form`, a
-logistic regression on the text's form, fitted to as many rows and controls, drawn alike; the base
-model's loss; `ratings`, the mean of the six ratings of the tuned model, which is the axis of the
-paper (arXiv 2508.21589), read as expected values; `ifd`, L(a|p) / L(a) under the tuned model, the
-instruction-following difficulty of Li et al. 2023 (arXiv 2308.12032), of which more is worse. A row
-that a judge can't score counts as ranked best, since it would never be flagged.
+scores; length (a shorter answer is worse); `form`, a logistic regression on the text's form, fitted
+to as many rows and controls, drawn alike; the base model's loss; `ratings`, the mean of the six
+ratings of the tuned model, which is the axis of the paper (arXiv 2508.21589), read as expected
+values; `ifd`, L(a|p) / L(a) under the tuned model, the instruction-following difficulty of Li et
+al. 2023 (arXiv 2308.12032), of which more is worse. A row that a judge can't score counts as ranked
+best, since it would never be flagged.
 
 `--out` keeps everything: `run/` is a run folder that stands before `refine`, `signals.jsonl` holds
 the figures of every row. The same command goes on with what was interrupted, and makes the tables
@@ -48,7 +48,7 @@ from benchmarks.seeding import (
 )
 from benchmarks.stages import opened, run_until
 from middo.agents.calibrating import OF_PROMPT, ROW_ASKS
-from middo.agents.reference import reference_from
+from middo.agents.reference import parts_of_rows, reference_from
 from middo.core.config import RunConfig
 from middo.core.measures import Ask, Measured
 from middo.core.records import Sample
@@ -212,7 +212,11 @@ def _lines(
     """Yield a line per row: its damage, every judge's score (higher is worse), and its flags."""
     found = read_signals(deps.round_folder(0) / "signals.parquet")
     table = {row["id"]: row for row in found}
-    parts = dict(zip(table, _complexity_parts(deps, found), strict=True))
+    complexity = reference_from(read_diagnosis(deps, 0)["thresholds"]).complexity
+    answers, prompts = (
+        dict(zip(table, scores.tolist(), strict=True))
+        for scores in parts_of_rows(complexity, found)
+    )
     random = np.random.default_rng([deps.config.seed, 13])
     sample: Sample
     for sample in deps.version(0):
@@ -226,7 +230,8 @@ def _lines(
             "flags": signals["flags"],
             "scores": {
                 "complexity": signals["complexity"],
-                **dict(zip(("answer", "prompt"), parts[sample.id], strict=True)),
+                "answer": _finite(answers[sample.id]),
+                "prompt": _finite(prompts[sample.id]),
                 "diversity": negative(signals["density"]),
                 "quality": negative(signals["quality"]),
                 "random": float(random.random()),
@@ -237,27 +242,6 @@ def _lines(
                 "ifd": difficulty(one),
             },
         }
-
-
-def _complexity_parts(
-    deps: Deps, rows: Sequence[Mapping[str, Any]]
-) -> list[tuple[float | None, float | None]]:
-    """Return the complexity of each row's answer and of its prompt; None where it has none."""
-    model = reference_from(read_diagnosis(deps, 0)["thresholds"]).complexity
-    columns = {
-        name: np.array([np.nan if row[name] is None else row[name] for row in rows])
-        for name in ("loss_base", "loss_tuned", "loss_prompt")
-    }
-    answers, prompts = (
-        np.array([row[name] or 0 for row in rows], dtype=np.int64)
-        for name in ("answer_tokens", "prompt_tokens")
-    )
-    of_answers = model.score(columns["loss_base"], columns["loss_tuned"], answers)
-    of_prompts = model.score_prompts(columns["loss_prompt"], prompts)
-    return [
-        (_finite(answer), _finite(prompt))
-        for answer, prompt in zip(of_answers.tolist(), of_prompts.tolist(), strict=True)
-    ]
 
 
 def _finite(score: float) -> float | None:

@@ -34,8 +34,7 @@ def main(argv: Sequence[str], docs: Path = DOCS) -> int:
     parser.add_argument("--take", nargs="+", type=Path, default=[], help="documents to keep")
     choice = parser.parse_args(argv)
     for path in choice.take:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        kept = {key: value for key, value in document.items() if key not in OF_ROWS}
+        kept = {key: value for key, value in _read(path).items() if key not in OF_ROWS}
         kept["machine"].pop("system", None)
         text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
         (docs / "results" / path.name).write_text(text, encoding="utf-8")
@@ -45,6 +44,16 @@ def main(argv: Sequence[str], docs: Path = DOCS) -> int:
     for name, drawn in pictures(documents).items():
         (docs / "images" / f"{name}.svg").write_text(drawn, encoding="utf-8")
     return 0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"--take {path}: can't be read ({error}); name what a benchmark wrote with --json")
+    if not isinstance(document, dict) or not {"benchmark", "machine"} <= document.keys():
+        sys.exit(f"--take {path}: is of no benchmark; name what one wrote with --json")
+    return document
 
 
 def read_documents(folder: Path) -> dict[str, dict[str, Any]]:

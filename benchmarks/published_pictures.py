@@ -7,7 +7,7 @@ from middo.viewer.charts.forest import Apart, forest
 from middo.viewer.charts.marks import Series
 
 Document = Mapping[str, Any]
-AXES = {
+JUDGES = {
     "quality": Series("first", "circle", "quality"),
     "complexity": Series("second", "diamond", "complexity"),
     "ratings": Series("third", "square", "the model's own ratings"),
@@ -19,6 +19,8 @@ SIDES = {
 
 NO_LLM = "no LLM"
 CRITICS = {"gates-none": NO_LLM}
+ABLATIONS = frozenset({"gates-bound"})
+"""Documents of gates that Middo does not have."""
 
 
 def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
@@ -27,7 +29,11 @@ def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
     found: dict[str, str] = {}
     if detections:
         found["detection"] = _detection(min(detections, key=lambda one: int(one["seed"])))
-    critics = {k: one for k, one in documents.items() if one["benchmark"] == "critic"}
+    critics = {
+        name: one
+        for name, one in documents.items()
+        if one["benchmark"] == "critic" and name not in ABLATIONS
+    }
     if critics:
         found["gates"] = _gates(critics)
     for name, document in documents.items():
@@ -41,7 +47,7 @@ def _detection(document: Document) -> str:
         Apart(kind, judge, one["auc"], one["low"], one["high"], "")
         for kind in document["counts"]
         if kind != "clean"
-        for judge in AXES
+        for judge in JUDGES
         for one in [document["areas"][judge][kind]]
     ]
     return str(
@@ -49,7 +55,7 @@ def _detection(document: Document) -> str:
             f"Damage ranked above clean rows, seed {document['seed']}",
             areas,
             "area under the ROC curve (0.5 is chance)",
-            series=AXES,
+            series=JUDGES,
             against=0.5,
             what="Areas under the ROC curve with 95% intervals, above 0.5 is better",
             figures=_share,

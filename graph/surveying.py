@@ -98,7 +98,7 @@ def measure_tuned(
     else:
         calibration = Calibration(False, "not among signals.axes", 0)
     advance = advance_in(deps, "diagnose", number, "signals")
-    asks = _with_prompt(calibration)
+    asks = _row_asks(calibration)
     measured = tuned.measure(f"{prefix}.tuned", samples, asks, advance, wider=ROW_ASKS)
     return calibration, measured
 
@@ -118,7 +118,7 @@ def write_vectors(
     tuned: Measuring, folder: Path, measured: Iterable[str], calibration: Calibration
 ) -> list[str]:
     """Write `embeddings.parquet` in order of id; return whose embeddings these are."""
-    ids, raw = tuned.embeddings(sorted(measured), _with_prompt(calibration))
+    ids, raw = tuned.embeddings(sorted(measured), _row_asks(calibration))
     write_embeddings(folder / "embeddings.parquet", ids, raw)
     return ids
 
@@ -142,7 +142,7 @@ def map_vectors(
     return near, find_clusters(ids, vectors, near.values, deps.config.seed)
 
 
-def _with_prompt(calibration: Calibration) -> frozenset[Ask]:
+def _row_asks(calibration: Calibration) -> frozenset[Ask]:
     return calibration.asks | OF_PROMPT
 
 

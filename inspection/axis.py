@@ -41,7 +41,8 @@ VIEWS = (
         "complexity",
         "complexity",
         "is the row harder for the model than usual?",
-        "the loss above the median of answers of similar length, in robust standard deviations",
+        "the loss of the answer, or of the prompt, above the median of its length, in robust"
+        " standard deviations",
         "loss above usual, in robust std. deviations",
         True,
     ),

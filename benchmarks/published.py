@@ -3,8 +3,9 @@
     python -m benchmarks.published                     make all of them again from docs/results/
     python -m benchmarks.published --take FILE.json    first keep what a benchmark wrote
 
-`--take` copies a document into `docs/results/`, under its own name, without the figures of single
-rows and the name of the system. In `docs/results.md` the lines between `<!-- table NAME -->` and
+`--take` copies a document into `docs/results/`, under its own name, without the name of the system
+and the figures of single rows, but for those that pool the seeds of a repair (`repair-7.json`,
+`repair-8.json` make `repair`). In `docs/results.md` the lines between `<!-- table NAME -->` and
 `<!-- end -->` are made; what stands around them is written by people. A name that no document gives
 is an error, so no table can outlive its figures.
 """
@@ -18,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.published_pictures import pictures
-from benchmarks.published_tables import tables
+from benchmarks.published_tables import tables, together
 
 DOCS = Path(__file__).parents[1] / "docs"
-OF_ROWS = ("results",)
-"""Keys of documents that hold figures row by row."""
+POOLED = ("seed", "counts", "losses")
+"""What is kept of a repair's seeds."""
 _MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,16 +35,23 @@ def main(argv: Sequence[str], docs: Path = DOCS) -> int:
     parser.add_argument("--take", nargs="+", type=Path, default=[], help="documents to keep")
     choice = parser.parse_args(argv)
     for path in choice.take:
-        kept = {key: value for key, value in _read(path).items() if key not in OF_ROWS}
-        kept["machine"].pop("system", None)
-        text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(_kept(_read(path)), indent=1, ensure_ascii=False) + "\n"
         (docs / "results" / path.name).write_text(text, encoding="utf-8")
-    documents = read_documents(docs / "results")
+    documents = together(read_documents(docs / "results"))
     page = docs / "results.md"
     page.write_text(filled(page.read_text(encoding="utf-8"), tables(documents)), encoding="utf-8")
     for name, drawn in pictures(documents).items():
         (docs / "images" / f"{name}.svg").write_text(drawn, encoding="utf-8")
     return 0
+
+
+def _kept(document: dict[str, Any]) -> dict[str, Any]:
+    kept = {**document, "machine": {**document["machine"]}}
+    kept["machine"].pop("system", None)
+    results = kept.pop("results", [])
+    if kept["benchmark"] == "repair":
+        kept["results"] = [{key: one[key] for key in POOLED} for one in results]
+    return kept
 
 
 def _read(path: Path) -> dict[str, Any]:

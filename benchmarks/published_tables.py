@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.detection_tables import JUDGES, SHARES
-from benchmarks.repair_figures import ARMS
+from benchmarks.repair_figures import ARMS, pooled
 
 Document = Mapping[str, Any]
+PER_SEED = frozenset({"machine", "seeds", "arms", "results"})
+"""What differs between the documents of a repair's seeds."""
 GATES = ("all checks", "critic", "proof", "chain")
 COUNTED = {
     "complexity": "complexity",
@@ -32,6 +34,37 @@ def tables(documents: Mapping[str, Document]) -> dict[str, str]:
         if made is not None:
             found |= {f"{name}/{table}": text for table, text in made(document).items()}
     return found
+
+
+def together(documents: Mapping[str, Document]) -> dict[str, Document]:
+    """Return the documents with the seeds of a repair, `NAME-SEED`, pooled as `NAME`.
+
+    Raises:
+        ValueError: seeds of one name were measured otherwise than each other.
+    """
+    found: dict[str, Document] = {}
+    seeds: dict[str, list[Document]] = {}
+    for name, document in documents.items():
+        stem, _, seed = name.rpartition("-")
+        if document["benchmark"] == "repair" and seed.isdecimal():
+            seeds.setdefault(stem, []).append(document)
+        else:
+            found[name] = document
+    for stem, parts in seeds.items():
+        results = sorted((one for part in parts for one in part["results"]), key=_seed)
+        about = [{key: part[key] for key in part.keys() - PER_SEED} for part in parts]
+        if any(one != about[0] for one in about):
+            raise ValueError(f"{stem}: its seeds were measured with other settings than each other")
+        found[stem] = {
+            **about[0],
+            "seeds": [one["seed"] for one in results],
+            "arms": pooled(results, results[0]["seed"]),
+        }
+    return found
+
+
+def _seed(result: Mapping[str, Any]) -> int:
+    return int(result["seed"])
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

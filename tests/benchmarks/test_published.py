@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.published import DOCS, filled, main, read_documents
 from benchmarks.published_pictures import pictures
-from benchmarks.published_tables import markdown, tables
+from benchmarks.published_tables import markdown, tables, together
+from benchmarks.repair_figures import pooled
+from tests.benchmarks.test_repair import result
 
 
 def test_tables_and_pictures_of_the_page_are_those_of_the_documents() -> None:
-    documents = read_documents(DOCS / "results")
+    documents = together(read_documents(DOCS / "results"))
     page = (DOCS / "results.md").read_text(encoding="utf-8")
     found = tables(documents)
     assert filled(page, found) == page, "run python -m benchmarks.published"
@@ -46,6 +49,41 @@ def test_a_document_is_kept_without_its_rows_and_fills_its_table(tmp_path: Path)
     assert (tmp_path / "images" / "gates.svg").is_file()
     assert main([], docs=tmp_path) == 0
     assert page.read_text() == told
+
+
+def repair(seed: int, **other: Any) -> dict[str, Any]:
+    one = {**result(seed), "runs": {"middo": {}}}
+    about = {"benchmark": "repair", "rows": 16, "teacher": "a table", **other}
+    return {
+        **about,
+        "machine": {"cores": seed},
+        "seeds": [seed],
+        "arms": pooled([one], seed),
+        "results": [one],
+    }
+
+
+def test_seeds_of_a_repair_that_ran_apart_are_pooled(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "images").mkdir()
+    page = tmp_path / "results.md"
+    page.write_text("<!-- table repair/holdout -->\n<!-- end -->\n")
+    files = [tmp_path / f"repair-{seed}.json" for seed in (7, 17)]
+    for seed, file in zip((7, 17), files, strict=True):
+        file.write_text(json.dumps(repair(seed)))
+    assert main(["--take", *map(str, reversed(files))], docs=tmp_path) == 0
+    documents = read_documents(tmp_path / "results")
+    assert documents["repair-7"]["results"][0].keys() == {"seed", "counts", "losses"}
+    whole = together(documents)["repair"]
+    assert whole["seeds"] == [7, 17]
+    assert whole["arms"] == pooled([result(7), result(17)], 7)
+    assert "| middo |" in page.read_text()
+    assert (tmp_path / "images" / "repair.svg").is_file()
+
+
+def test_seeds_that_were_measured_otherwise_are_not_pooled() -> None:
+    with pytest.raises(ValueError, match="repair: its seeds were measured with other settings"):
+        together({"repair-7": repair(7), "repair-8": repair(8, rows=32)})
 
 
 def test_a_table_that_no_document_gives_is_an_error() -> None:

@@ -113,24 +113,25 @@ def test_differences_are_paired_and_the_gap_is_told_where_there_is_one() -> None
     assert mean == {"a": (1.5, 3)}
 
 
-def test_seeds_are_pooled_and_told_apart() -> None:
+def result(seed: int) -> dict[str, Any]:
     counts = {
         **{"damaged": 4, "repaired": 1, "replaced_damaged": 2, "nearer": 2, "clean": 12},
         **{"replaced_clean": 1, "kinds": {"cut": [1, 4]}, "sent_damaged": 3, "sent_clean": 2},
     }
-    results = [
-        {
-            "counts": {"middo": counts, "random": {**counts, "repaired": 0}},
-            "losses": {
-                "none": losses(0.0, seed),
-                "random": losses(0.0, seed + 1),
-                "middo": losses(-0.05, seed + 2),
-                "all clean": losses(-0.1, seed + 3),
-            },
-        }
-        for seed in (7, 17)
-    ]
-    arms = pooled(results, 7)
+    return {
+        "seed": seed,
+        "counts": {"middo": counts, "random": {**counts, "repaired": 0}},
+        "losses": {
+            "none": losses(0.0, seed),
+            "random": losses(0.0, seed + 1),
+            "middo": losses(-0.05, seed + 2),
+            "all clean": losses(-0.1, seed + 3),
+        },
+    }
+
+
+def test_seeds_are_pooled_and_told_apart() -> None:
+    arms = pooled([result(seed) for seed in (7, 17)], 7)
     assert arms["middo"]["damaged"] == 8 and arms["middo"]["repaired"] == 2
     assert arms["middo"]["kinds"] == {"cut": [2, 8]}
     assert len(arms["middo"]["per_seed"]) == 2 and "damaged" not in arms["none"]

@@ -173,11 +173,13 @@ class Measuring:
     ) -> list[list[str]]:
         """Return the chunk's batches, as they were stored or now for what is not `known`.
 
+        A plan that lacks rows which are not known is made anew: an older version stored it for
+        other asks, under which it knew them.
+
         What other runs or wider passes measured is looked up here, and nowhere else, and becomes
         the run's own before the plan is stored: what stands there later moves no batch.
         """
         stored: list[list[str]] | None = self._facts.get(name)
-        # A plan for other asks, of another version, may lack rows that were known under those.
         if stored is not None and by_key.keys() <= known.keys() | set(chain(*stored)):
             return stored
         model = self._model(asks)

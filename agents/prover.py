@@ -46,8 +46,8 @@ class Evidence:
         calibration: of quality.
         reference: thresholds; the complexity bound of a proposal's length comes from here.
         shift: change of the hold-out mean since the thresholds were fitted, nats per token.
-        signals: id of a flagged sample -> its `quality`, `answer_tokens` and `neighbours`; where
-            prompts were read, `loss_tuned` and `prompt_tokens` too.
+        signals: id of a flagged sample -> its `quality`, `answer_tokens`, `loss_tuned` and
+            `neighbours`; where prompts were read, the rest of `COMPLEXITY_COLUMNS` too.
         ids: of the embedded samples.
         vectors: float32[n, d], their embeddings, centred on their mean and normalised.
         mean: float64[d], that mean; None where no sample has an embedding.
@@ -107,7 +107,7 @@ class Prover:
             evidence.terms,
             **measures,
             loss_bound=self._bound(tokens, original["answer_tokens"]),
-            kept_loss=original.get("loss_tuned") if proposal.keeps_answer else None,
+            kept_loss=original["loss_tuned"] if proposal.keeps_answer else None,
             prompt_loss=measured.prompt,
             prompt_loss_bound=self._prompt_bound(proposal, measured.prompt_tokens, original),
         )

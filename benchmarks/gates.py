@@ -171,6 +171,8 @@ def _proving(
         signals: dict[str, Any] = {
             "quality": evidence.calibration.probability(own),
             "answer_tokens": None if own.unscored else own.answer_tokens,
+            "prompt_tokens": own.prompt_tokens,
+            "loss_tuned": None if own.unscored else own.loss,
             "neighbours": [],
         }
         return await Prover(score, replace(evidence, signals={parent.id: signals})).prove(

@@ -4,10 +4,12 @@
     python -m benchmarks.published --take FILE.json    first keep what a benchmark wrote
 
 `--take` copies a document into `docs/results/`, under its own name, without the name of the system
-and the figures of single rows, but for those that pool the seeds of a repair (`repair-7.json`,
-`repair-8.json` make `repair`). In `docs/results.md` the lines between `<!-- table NAME -->` and
-`<!-- end -->` are made; what stands around them is written by people. A name that no document gives
-is an error, so no table can outlive its figures.
+and the figures of single rows. A repair keeps what its seeds are pooled from: `repair-7.json` and
+`repair-8.json` make the tables of `repair`.
+
+In `docs/results.md` the lines between `<!-- table NAME -->` and `<!-- end -->` are made; what
+stands around them is written by people. A name that no document gives is an error, so no table can
+outlive its figures.
 """
 
 import argparse
@@ -34,10 +36,14 @@ def main(argv: Sequence[str], docs: Path = DOCS) -> int:
     )
     parser.add_argument("--take", nargs="+", type=Path, default=[], help="documents to keep")
     choice = parser.parse_args(argv)
-    for path in choice.take:
-        text = json.dumps(_kept(_read(path)), indent=1, ensure_ascii=False) + "\n"
-        (docs / "results" / path.name).write_text(text, encoding="utf-8")
-    documents = together(read_documents(docs / "results"))
+    taken = {path.stem: _kept(_read(path)) for path in choice.take}
+    try:
+        documents = together({**read_documents(docs / "results"), **taken})
+    except ValueError as error:
+        sys.exit(f"docs/results/: {error}")
+    for name, document in taken.items():
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        (docs / "results" / f"{name}.json").write_text(text, encoding="utf-8")
     page = docs / "results.md"
     page.write_text(filled(page.read_text(encoding="utf-8"), tables(documents)), encoding="utf-8")
     for name, drawn in pictures(documents).items():

@@ -40,7 +40,7 @@ def together(documents: Mapping[str, Document]) -> dict[str, Document]:
     """Return the documents with the seeds of a repair, `NAME-SEED`, pooled as `NAME`.
 
     Raises:
-        ValueError: seeds of one name were measured otherwise than each other.
+        ValueError: seeds of one name were measured otherwise than each other, or a seed twice.
     """
     found: dict[str, Document] = {}
     seeds: dict[str, list[Document]] = {}
@@ -52,13 +52,19 @@ def together(documents: Mapping[str, Document]) -> dict[str, Document]:
             found[name] = document
     for stem, parts in seeds.items():
         results = sorted((one for part in parts for one in part["results"]), key=_seed)
-        about = [{key: part[key] for key in part.keys() - PER_SEED} for part in parts]
-        if any(one != about[0] for one in about):
-            raise ValueError(f"{stem}: its seeds were measured with other settings than each other")
+        seen = [_seed(one) for one in results]
+        if stem in found or len(set(seen)) < len(seen):
+            raise ValueError(f"{stem}: a seed is there twice; take one of its documents away")
+        about = {key: part[key] for part in parts for key in part.keys() - PER_SEED}
+        other = sorted({key for part in parts for key in about if part.get(key) != about[key]})
+        if len({frozenset(one["losses"]["none"]) for one in results}) > 1:
+            other.append("hold-out rows")
+        if other:
+            raise ValueError(f"{stem}: its seeds differ in {', '.join(other)}; measure them alike")
         found[stem] = {
-            **about[0],
-            "seeds": [one["seed"] for one in results],
-            "arms": pooled(results, results[0]["seed"]),
+            **about,
+            "seeds": seen,
+            "arms": pooled(results, seen[0]),
         }
     return found
 

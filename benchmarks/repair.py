@@ -95,6 +95,7 @@ def main(choice: argparse.Namespace) -> int:
         **{name: getattr(choice, name) for name in ("holdout", "rounds", "model", "needless")},
         "wanted": choice.rows,
         "max_hours": choice.max_hours,
+        "holdout_seed": HOLDOUT_SEED,
         "share": SHARE,
         "teacher": choice.teacher and Path(choice.teacher).name,
     }

@@ -34,7 +34,7 @@ from .state import RefineState
 class Case:
     """One flagged sample with everything that its refinement uses; `trace` hears its verdicts.
 
-    `keeps_answer` where the prompt alone is to be rewritten.
+    `answer_stays` where the prompt alone is to be rewritten.
     """
 
     sample: Sample
@@ -45,7 +45,7 @@ class Case:
     critic: Critic
     checks: CheckContext
     prover: Prover
-    keeps_answer: bool = False
+    answer_stays: bool = False
     round: int = 0
     trace: Trace = untraced
 
@@ -121,7 +121,7 @@ async def _rewrite(state: RefineState, runtime: Runtime[Case]) -> dict[str, Any]
             feedback=state["feedback"],
             neighbours=case.neighbours,
             rewrite_prompt=case.axis is not Axis.QUALITY,
-            rewrite_answer=not case.keeps_answer,
+            rewrite_answer=not case.answer_stays,
         )
     except AnswerFailed as error:
         return {"fate": "failed", "reason": f"rewriter: {error}", "row": {}}

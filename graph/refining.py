@@ -44,7 +44,7 @@ FEWEST_SETTLED, MOST_FAILED = 20, 0.75
 """Once so many samples are settled since the start or resume, more than this share of them failed
 ends the run: the models answer, but nothing that can be used, and every call is paid for.
 """
-PROOF_COLUMNS = ("id", "quality", "answer_tokens", "neighbours")
+PROOF_COLUMNS = ("id", "quality", "answer_tokens", "loss_tuned", "neighbours")
 
 
 async def refine_round(deps: Deps, state: LoopState) -> tuple[dict[str, Any], str]:
@@ -170,7 +170,7 @@ class _Work:
                 instructions=(*examples(), *sentences()),
             ),
             prover=self._prover,
-            keeps_answer=keeps_answer(task, self._evidence),
+            answer_stays=answer_stays(task, self._evidence),
             round=self._number,
             trace=deps.trace,
         )
@@ -189,7 +189,7 @@ class _Work:
         return outcome
 
 
-def keeps_answer(task: Task, evidence: Evidence) -> bool:
+def answer_stays(task: Task, evidence: Evidence) -> bool:
     """Return whether nothing but its prompt made a sample flagged: its answer is sound."""
     reference, row = evidence.reference, evidence.signals[task.sample_id]
     if task.axes != (Axis.COMPLEXITY,) or reference.complexity.prompt is None:

@@ -34,7 +34,7 @@ DIAGNOSED = frozenset({"refine", "review", "merge"})
 
 
 def refuse_other(deps: Deps, config: RunConfig) -> None:
-    """Raise where a run can't go on here: begun otherwise or on a GPU, or with lost work.
+    """Raise where a run can't go on: another configuration, lost work, or no GPU as it had.
 
     Raises:
         ConfigError: `config.yaml` was changed, or cut short, since the run began.
@@ -42,7 +42,7 @@ def refuse_other(deps: Deps, config: RunConfig) -> None:
         UsageError: the run was begun on a GPU, and this machine has none.
     """
     if deps.facts.get("device") is not None:
-        _ = deps.device
+        _ = deps.device  # raises where this machine has not what the run began on
     standing = deps.facts.get("config_hash")
     if standing not in (None, config_hash(config)):
         raise ConfigError(

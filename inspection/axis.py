@@ -41,7 +41,7 @@ VIEWS = (
         "complexity",
         "complexity",
         "is the row harder for the model than usual?",
-        "the loss of the answer, or of the prompt, above the median of its length, in robust"
+        "the loss of the answer, or of the prompt, above the median at similar lengths, in robust"
         " standard deviations",
         "loss above usual, in robust std. deviations",
         True,

@@ -2,8 +2,8 @@
 
 A proposal passes on evidence from several signals, so that neither echo nor repetition can win: a
 low loss alone falls for a phrase repeated, quality alone for an echo that its controls did not
-show. So on every axis an answer must be sound *and* not trivially predictable. Losses of proposals
-get the memorisation offset, since the rows that they are compared with were trained on.
+show. So on every axis an answer must be sound *and* not trivially predictable. Losses of new
+answers get the memorisation offset, since the rows that they are compared with were trained on.
 Where the quality axis is off, the other bounds decide alone and the numbers say so. Reasons are in
 words without numbers: they go into the next attempt's prompt.
 """
@@ -23,6 +23,9 @@ from .thresholds import SOUND
 Floats = NDArray[np.float64]
 
 EASY_PERCENTILE = 10.0
+KEPT = 0.5
+"""Of its loss an answer that stays must keep so much under a new prompt: less is left by a prompt
+that gives it away. Plainer prompts left 0.94 to 1.01 of it in the repair benchmark."""
 NEAR_COPY = 0.95
 """Similarity above which a new prompt is one that is there already, but for a polite word."""
 DECIMALS = 4
@@ -32,6 +35,9 @@ TOO_SHORT = "the new answer is too short to be judged"
 TRIVIAL = (
     "the new answer is trivially predictable: it may be empty, repeat itself or echo the prompt"
 )
+GIVEN_AWAY = "under the new prompt the answer is trivially predictable: it may be given away there"
+HARD = "the new answer is still unusually hard for the model to learn"
+STILL_HARD = "under the new prompt the answer is still unusually hard for the model to learn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Terms:
     """What a round's diagnosis fixes for all proofs of the round.
 
     Attributes:
-        offset: memorisation offset, nats per token, taken off every proposal's L_m.
+        offset: memorisation offset, nats per token, taken off the L_m of every new answer.
         loss_floor: 10th percentile of L_m over unflagged rows.
         margin: twice the standard error of quality; None where the quality axis is off.
         quality_threshold: quality below which rows are flagged; None where the axis is off.
@@ -158,7 +164,11 @@ def prove_complexity(
         if quality is None:
             problems.append(UNREADABLE)
         elif _round(quality) < bound:
-            problems.append("the new answer fits its prompt less well than the original one did")
+            problems.append(
+                "the answer fits the new prompt less well than it did the original one"
+                if kept_loss is not None
+                else "the new answer fits its prompt less well than the original one did"
+            )
     return _verdict("proof.complexity", numbers, problems)
 
 
@@ -256,23 +266,30 @@ def _loss_bounds(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the numbers of a loss and what is wrong with it.
 
-    An answer that stays was trained on like those that gave the bounds, so it gets no offset. Was
-    its loss below the floor before, then it is easy by itself and not by its new prompt.
+    An answer that stays was trained on like those that gave the bounds, so it gets no offset. It
+    may be as easy as it was before, and is held to its own loss then; see `KEPT`.
     """
-    offset = terms.offset if kept_loss is None else 0.0
-    floor = terms.loss_floor if kept_loss is None or kept_loss >= terms.loss_floor else None
+    offset, floor, trivial, hard = terms.offset, terms.loss_floor, TRIVIAL, HARD
+    if kept_loss is not None:
+        offset, floor = 0.0, min(floor, _round(KEPT * kept_loss))
+        trivial, hard = GIVEN_AWAY, STILL_HARD
     compared = None if loss is None else _round(loss - offset)
-    numbers: dict[str, Any] = {"loss": loss, "offset": offset, "loss_compared": compared}
-    if floor is not None:
-        numbers["loss_at_least"] = floor
+    numbers: dict[str, Any] = {
+        "loss": loss,
+        "offset": offset,
+        "loss_compared": compared,
+        "loss_at_least": floor,
+    }
+    if kept_loss is not None:
+        numbers["original_loss"] = kept_loss
     if bound is not None:
         numbers["loss_at_most"] = _round(bound)
     if compared is None:
         return numbers, [UNREADABLE]
-    if floor is not None and compared < floor:
-        return numbers, [TRIVIAL]
+    if compared < floor:
+        return numbers, [trivial]
     if bound is not None and compared > _round(bound):
-        return numbers, ["the new answer is still unusually hard for the model to learn"]
+        return numbers, [hard]
     return numbers, []
 
 

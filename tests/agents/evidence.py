@@ -60,7 +60,14 @@ def evidence(parent: str = "parent", **changes: Any) -> Evidence:
         "calibration": calibration(),
         "reference": Reference(COMPLEXITY, Choice(2.0, 0.1, ()), None, None, 1.0),
         "shift": 0.25,
-        "signals": {parent: {"quality": 0.3, "answer_tokens": 20, "neighbours": ["near", "far"]}},
+        "signals": {
+            parent: {
+                "quality": 0.3,
+                "answer_tokens": 20,
+                "loss_tuned": 2.2,
+                "neighbours": ["near", "far"],
+            }
+        },
         "ids": [parent, "near", "far", "other"],
         "vectors": VECTORS,
         "mean": MEAN,

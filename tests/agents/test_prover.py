@@ -30,7 +30,12 @@ from tests.agents.evidence import (
 )
 
 OLD = Message("assistant", "old")
-ROW: dict[str, Any] = {"quality": 0.3, "answer_tokens": 20, "neighbours": ["near", "far"]}
+ROW: dict[str, Any] = {
+    "quality": 0.3,
+    "answer_tokens": 20,
+    "loss_tuned": 2.2,
+    "neighbours": ["near", "far"],
+}
 READS = Reference(
     replace(COMPLEXITY, prompt=LengthBaseline((12,), (4.0, 3.0), (0.5, 0.5))),
     Choice(2.0, 0.1, ()),
@@ -112,7 +117,7 @@ async def test_complexity_needs_a_prompt_that_is_usual_for_its_length() -> None:
     assert "prompt_loss" not in (await of(9.0, 7, original=7)).numbers
 
 
-async def test_a_prompt_that_tool_turns_fix_is_not_measured() -> None:
+async def test_a_prompt_that_tool_turns_fix_is_held_to_no_bound() -> None:
     answered = (Message("tool", "sunny"), Message("assistant", "new"))
     parent = Sample("parent", (Message("user", "q"), Message("tool", "sunny"), OLD), "x:1")
     fixed = Proposal(parent, Axis.COMPLEXITY, 1, (Message("user", "q"), *answered), adds=False)
@@ -135,12 +140,19 @@ async def test_an_answer_that_stays_is_measured_as_the_trained_one_that_it_is() 
     kept = await of(2.3, 2.2)
     assert (kept.numbers["offset"], kept.numbers["loss_compared"]) == (0.0, 2.3)
     assert not kept.passed
+    assert kept.numbers["original_loss"] == 2.2
+    assert "under the new prompt the answer is still unusually hard" in kept.reason
     assert (await of(2.3, 2.2, "new")).passed
     # What was easy before may stay so; what becomes easy by its prompt alone may not.
-    assert "loss_at_least" not in (await of(0.3, 0.31)).numbers
+    assert TERMS.loss_floor == 0.5
     assert (await of(0.3, 0.31)).passed
-    assert not (await of(0.3, 0.6)).passed
-    assert not (await of(0.3, 0.31, "new")).passed
+    assert (await of(0.3, 0.31)).numbers["loss_at_least"] == 0.155
+    for before in (0.49, 0.5, 2.2):
+        given_away = await of(0.001, before)
+        assert not given_away.passed
+        assert "it may be given away there" in given_away.reason
+    assert (await of(0.6, 2.2)).passed
+    assert not (await of(0.4, 2.2)).passed
 
 
 async def test_a_shorter_answer_is_held_to_the_bound_of_the_one_it_replaces() -> None:

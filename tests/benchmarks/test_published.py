@@ -82,8 +82,15 @@ def test_seeds_of_a_repair_that_ran_apart_are_pooled(tmp_path: Path) -> None:
 
 
 def test_seeds_that_were_measured_otherwise_are_not_pooled() -> None:
-    with pytest.raises(ValueError, match="repair: its seeds were measured with other settings"):
+    with pytest.raises(ValueError, match="repair: its seeds differ in rows; measure them alike"):
         together({"repair-7": repair(7), "repair-8": repair(8, rows=32)})
+    apart = repair(8)
+    apart["results"][0]["losses"]["none"]["another"] = (1.0, 10)
+    with pytest.raises(ValueError, match="differ in hold-out rows"):
+        together({"repair-7": repair(7), "repair-8": apart})
+    for name in ("repair", "repair-8"):
+        with pytest.raises(ValueError, match="a seed is there twice"):
+            together({name: repair(7), "repair-7": repair(7)})
 
 
 def test_a_table_that_no_document_gives_is_an_error() -> None:

@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 from benchmarks.damage import Surroundings
 from benchmarks.defects import parsed, parts_main
 from benchmarks.originals import NEEDLESS, Originals, script
+from benchmarks.repair import seeded_folder
 from benchmarks.repair_figures import against, averaged, common, mended, pooled, report
 from benchmarks.seeding import read_lines, seed_defects, write_rows
 from middo.agents.critic import GOALS
@@ -156,6 +157,20 @@ def arguments(folder: Path, model: Path, *more: str) -> argparse.Namespace:
         },
     }
     return choice
+
+
+def test_all_seeds_have_the_same_hold_out_and_other_rows(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.repair._without_overlap", lambda rows, held: list(rows))
+    found = []
+    for seed in (7, 8):
+        (tmp_path / str(seed) / "out").mkdir(parents=True)
+        choice = arguments(tmp_path / str(seed), tiny_folder, "--seed", str(seed))
+        rows = seeded_folder(choice, 64, seed, choice.out / f"seed-{seed}") / "rows.jsonl"
+        found.append(((choice.out / "holdout.jsonl").read_text(), rows.read_text()))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] != found[1][1]
 
 
 def test_all_arms_are_run_once_and_compared(

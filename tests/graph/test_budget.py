@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.stages import opened
 from middo import resume, run
-from middo.core.errors import BudgetReached, ConfigError
+from middo.core.errors import BudgetReached, ConfigError, UsageError
 from middo.stores.runs import read_run
 from tests.loop import config
 
@@ -38,6 +39,21 @@ def test_a_run_that_met_its_cap_goes_on_with_a_higher_one(
     ]
     exported = "export/data.jsonl"
     assert (folder / exported).read_bytes() == (finished / exported).read_bytes()
+
+
+def test_a_run_of_a_gpu_is_left_as_it_is_where_there_is_none(
+    finished: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    capped = config(finished.parent / "rows.jsonl", tiny_folder, budget={"max_tokens": 500})
+    with pytest.raises(BudgetReached):
+        run(capped, folder)
+    before = (folder / "run.json").read_bytes()
+    with opened(folder) as deps:
+        deps.facts.put("device", "cuda")
+    with pytest.raises(UsageError, match="was begun on a GPU, and PyTorch sees none here"):
+        resume(folder)
+    assert (folder / "run.json").read_bytes() == before
 
 
 def test_a_cap_on_money_stops_a_run_that_a_higher_one_finishes(

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from middo.core.errors import UsageError
 from middo.core.measures import Item
 from middo.core.records import Message
 from middo.graph.deps import Deps, open_run
-from middo.graph.restoring import refuse_other
 from middo.training.scorer import Scorer
 from middo.training.weights import merge_adapter, weights_digest
 from tests.loop import config
@@ -41,18 +39,6 @@ def adapter(finished: Path) -> Path:
 def merged(tiny_folder: Path, adapter: Path, tmp_path: Path) -> Path:
     merge_adapter(tiny_folder, adapter, tmp_path / "merged")
     return tmp_path / "merged"
-
-
-def test_a_run_of_a_gpu_is_not_gone_on_with_where_there_is_none(
-    deps: Deps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("middo.graph.deps.pick_device", lambda: "cuda")
-    assert deps.device == "cuda"
-    refuse_other(deps, deps.config)
-    del deps.device
-    monkeypatch.setattr("middo.graph.deps.pick_device", lambda: "cpu")
-    with pytest.raises(UsageError, match="was begun on a GPU, and PyTorch sees none here"):
-        refuse_other(deps, deps.config)
 
 
 def test_an_adapter_is_merged_into_the_loaded_base(

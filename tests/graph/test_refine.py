@@ -113,7 +113,7 @@ async def test_an_answer_that_is_sound_stays_where_the_prompt_alone_is_rewritten
     model = ScriptedChat(replies=[{"prompt": PROMPT}, ACCEPT])
     whole = sample(stumbling, GOOD["answer"])
     one = case(model, measured(1.2, 0.9), axis=Axis.COMPLEXITY, of=whole)
-    found = await ended(replace(one, keeps_answer=True))
+    found = await ended(replace(one, answer_stays=True))
     assert (found["fate"], found["reason"]) == ("accepted", "")
     assert len(model.calls) == 2
     assert [turn["content"] for turn in found["row"]["messages"]] == [PROMPT, GOOD["answer"]]

@@ -13,7 +13,7 @@ from middo.agents.reference import Reference
 from middo.core.records import Axis
 from middo.curation.plan import Task
 from middo.graph.deps import Deps
-from middo.graph.refining import keeps_answer, read_diagnosis, read_evidence
+from middo.graph.refining import answer_stays, read_diagnosis, read_evidence
 from middo.signals.robust import LengthBaseline
 from middo.signals.thresholds import Choice
 from middo.stores.runs import write_json
@@ -51,13 +51,13 @@ def knows(*, prompts: bool = True, **changes: Any) -> Evidence:
 
 
 def test_a_sound_answer_stays_where_the_prompt_alone_is_complex() -> None:
-    assert keeps_answer(task(Axis.COMPLEXITY), knows())
-    assert keeps_answer(task(Axis.COMPLEXITY), knows(quality=None))
-    assert not keeps_answer(task(Axis.COMPLEXITY), knows(quality=0.4))
-    assert not keeps_answer(task(Axis.COMPLEXITY), knows(loss_base=2.9, loss_tuned=2.8))
-    assert not keeps_answer(task(Axis.COMPLEXITY, Axis.QUALITY), knows())
-    assert not keeps_answer(task(Axis.QUALITY), knows())
-    assert not keeps_answer(task(Axis.COMPLEXITY), knows(prompts=False))
+    assert answer_stays(task(Axis.COMPLEXITY), knows())
+    assert answer_stays(task(Axis.COMPLEXITY), knows(quality=None))
+    assert not answer_stays(task(Axis.COMPLEXITY), knows(quality=0.4))
+    assert not answer_stays(task(Axis.COMPLEXITY), knows(loss_base=2.9, loss_tuned=2.8))
+    assert not answer_stays(task(Axis.COMPLEXITY, Axis.QUALITY), knows())
+    assert not answer_stays(task(Axis.QUALITY), knows())
+    assert not answer_stays(task(Axis.COMPLEXITY), knows(prompts=False))
 
 
 def test_the_evidence_of_a_version_that_read_no_prompts_is_read(deps: Deps) -> None:
@@ -65,7 +65,8 @@ def test_the_evidence_of_a_version_that_read_no_prompts_is_read(deps: Deps) -> N
     folder.mkdir(parents=True, exist_ok=True)
     ids = ["parent", "near", "far", "other"]
     path = folder / "signals.parquet"
-    write_signals(path, {"id": ids, "quality": [0.3] * 4, "answer_tokens": [20] * 4})
+    known = {"quality": [0.3] * 4, "answer_tokens": [20] * 4, "loss_tuned": [1.1] * 4}
+    write_signals(path, {"id": ids, **known})
     older = pq.read_table(path).drop_columns(["loss_prompt", "prompt_tokens"])
     pq.write_table(older, path)
     write_embeddings(folder / "embeddings.parquet", ids, RAW)
@@ -84,5 +85,11 @@ def test_the_evidence_of_a_version_that_read_no_prompts_is_read(deps: Deps) -> N
     found = read_evidence(deps, 0, read_diagnosis(deps, 0))
     assert (found.terms, found.shift, found.reference.complexity) == (TERMS, 0.1, COMPLEXITY)
     (row,) = found.signals.values()
-    assert row == {"id": "parent", "quality": 0.3, "answer_tokens": 20, "neighbours": None}
-    assert not keeps_answer(task(Axis.COMPLEXITY), found)
+    assert row == {
+        "id": "parent",
+        "quality": 0.3,
+        "answer_tokens": 20,
+        "loss_tuned": 1.1,
+        "neighbours": None,
+    }
+    assert not answer_stays(task(Axis.COMPLEXITY), found)

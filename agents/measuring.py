@@ -80,6 +80,7 @@ class Measuring:
         facts: Facts,
         should_stop: Callable[[], bool],
         shared: SharedScores | None = None,
+        given: Sequence[Scores] = (),
     ) -> None:
         """Use an open scorer and the run's stores.
 
@@ -91,6 +92,7 @@ class Measuring:
             should_stop: asked before every batch.
             shared: losses that runs share; only for a base model. Passes that measure more than
                 the loss are never shared.
+            given: of other runs, whose measurements with the same model are taken over.
         """
         self.scorer = scorer
         self._model_key = model_key
@@ -98,6 +100,7 @@ class Measuring:
         self._facts = facts
         self._should_stop = should_stop
         self._shared = shared
+        self._given = given
 
     def measure(
         self,
@@ -186,6 +189,9 @@ class Measuring:
         if others := [more for more in wider if more > asks]:
             for more in others:
                 self._scores.adopt(model, self._model(more), by_key)
+            known.update(self._scores.known(model, by_key))
+        for scores in self._given:
+            self._scores.take(scores, model, [key for key in by_key if key not in known])
             known.update(self._scores.known(model, by_key))
         missing = [key for key in sorted(by_key) if key not in known]
         if shared is not None and (hits := shared.known(model, missing)):

@@ -19,7 +19,7 @@ from ..core.progress import Note, Report, silent
 from ..core.trace import Trace
 from ..providers.embedders import Embedder, load_embedder
 from ..providers.prices import Prices
-from ..stores.database import Database, open_database
+from ..stores.database import Database, open_database, read_database
 from ..stores.facts import Facts
 from ..stores.ledger import Ledger
 from ..stores.reviews import Reviews
@@ -54,7 +54,8 @@ class Deps:
     report: Report = silent
     should_stop: Callable[[], bool] = never
     given: tuple[Path, ...] = ()
-    """Run folders whose models may be taken over, where a training is the same."""
+    """Run folders whose models, and what those measured, may be taken over where a training is the
+    same."""
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -128,6 +129,16 @@ class Deps:
     def teachers(self) -> Teachers:
         """The agents' models."""
         return Teachers(self.config, self.facts, self.trainee, self.database.check, self.heed)
+
+    @cached_property
+    def given_scores(self) -> tuple[Scores, ...]:
+        """What the given runs have measured.
+
+        Raises:
+            MiddoError: the ledger of one can't be read.
+        """
+        ledgers = (folder / "ledger.db" for folder in self.given)
+        return tuple(Scores(read_database(ledger)) for ledger in ledgers if ledger.exists())
 
     @cached_property
     def source(self) -> ModelSource:
@@ -257,6 +268,7 @@ class Deps:
             facts=self.facts,
             should_stop=self.should_stop,
             shared=self.shared if tuned is None else None,
+            given=self.given_scores,
         )
 
     def trainee(self, round: int) -> Trainee:
@@ -297,6 +309,8 @@ class Deps:
             if "takers" in self.__dict__:
                 for taker in self.takers:
                     last_first.callback(taker.close)
+            for scores in self.__dict__.get("given_scores", ()):
+                last_first.callback(scores.close)
             for name in ("shared", "chats"):
                 if name in self.__dict__:
                     last_first.callback(getattr(self, name).close)

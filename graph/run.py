@@ -55,7 +55,8 @@ def run(
         config: what to run.
         out: the run folder, new or empty; default `runs/<time>-<short id>`.
         report: receives progress events.
-        given: run folders whose models may be taken over, where a training is the same.
+        given: run folders whose models, and what those measured, may be taken over where a training
+            is the same.
 
     Raises:
         UsageError: the configuration, data or a model can't be used; or `out` holds a run.

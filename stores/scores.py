@@ -37,7 +37,7 @@ class Scores:
         """Return what is there of the wanted items, without embeddings."""
         with intact(self._database.name):
             return {
-                item: measured_from(json.loads(str(text)))
+                str(item): measured_from(json.loads(str(text)))
                 for block in _blocks(items)
                 for item, text in self._rows("measured", model, block)
             }
@@ -51,7 +51,7 @@ class Scores:
         names: list[str] = []
         found: Vectors = np.empty((0, 0), dtype=np.float32)
         for block in _blocks(items):
-            blobs = dict(self._rows("embedding", model, block))
+            blobs = {str(item): blob for item, blob in self._rows("embedding", model, block)}
             for name in block:
                 if not isinstance(blob := blobs.get(name), bytes):
                     continue
@@ -85,18 +85,25 @@ class Scores:
                     (model, other, *block),
                 )
 
+    def take(self, other: "Scores", model: str, items: Iterable[str]) -> None:
+        """Take over what another run measured of the wanted items with the same model."""
+        for block in _blocks(items):
+            rows = [(model, *row) for row in other._rows("measured, embedding", model, block)]
+            with self._database.transaction() as connection:
+                connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)", rows)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _rows(self, column: str, model: str, block: Sequence[str]) -> Iterator[tuple[str, object]]:
+    def _rows(self, columns: str, model: str, block: Sequence[str]) -> list[tuple[object, ...]]:
+        """Return the item and the columns of what is there of a block."""
         marks = ", ".join("?" * len(block))
-        rows = self._database.query(
-            f"SELECT item, {column} FROM scores WHERE model = ? AND item IN ({marks})",
+        return self._database.query(
+            f"SELECT item, {columns} FROM scores WHERE model = ? AND item IN ({marks})",
             model,
             *block,
         )
-        return ((str(item), value) for item, value in rows)
 
 
 def _blocks(items: Iterable[str]) -> Iterator[list[str]]:

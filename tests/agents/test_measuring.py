@@ -341,6 +341,29 @@ def test_a_broken_cache_stops_no_run(tmp_path: Path) -> None:
     assert "goes on without it" in cache.notes[0]
 
 
+def test_what_given_runs_measured_is_taken_over_with_its_embedding(
+    database: Database, tmp_path: Path
+) -> None:
+    asks: frozenset[Ask] = frozenset({"embedding"})
+    earlier = open_database(tmp_path / "earlier.db")
+    first = measuring(earlier, WordCounter()).measure("s", rows(3), asks)
+    scorer = WordCounter()
+    later = Measuring(
+        scorer,
+        "model",
+        scores=Scores(database),
+        facts=Facts(database),
+        should_stop=lambda: False,
+        given=[Scores(earlier)],
+    )
+    found = later.measure("s", rows(5), asks)
+    earlier.close()
+    assert scorer.batches == [["row03", "row04"]]
+    assert {key: found[key] for key in first} == first
+    ids, vectors = later.embeddings(["row00", "row04"], asks)
+    assert (ids, vectors.shape) == (["row00", "row04"], (2, 2))
+
+
 def _model(database: Database) -> str:
     ((name,),) = database.query("SELECT DISTINCT model FROM scores")
     return str(name)

@@ -91,6 +91,12 @@ def test_arms_are_on_equal_terms(compared: tuple[Path, Any]) -> None:
     trained = [read_run(out / f"{arm}-7")["rounds"][0]["training"] for arm in document["arms"]]
     assert len({training["weights"] for training in trained}) == 1
     assert [training["reused"] for training in trained] == [False, True, True]
+    # What a model has said of the rows, the next arm doesn't ask it again.
+    asked = [
+        read_json(out / f"{arm}-7/rounds/0/diagnosis.json")["scoring"]["tokens"]
+        for arm in ("middo", "random")
+    ]
+    assert asked[0] > 0 == asked[1]
 
 
 def test_differences_are_those_of_the_rows(compared: tuple[Path, Any]) -> None:

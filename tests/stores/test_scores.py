@@ -88,3 +88,19 @@ def test_a_batch_with_a_number_that_is_none_is_not_written_in_part(database: Dat
     with pytest.raises(ValueError, match="JSON"):
         scores.add("model", {"a": LITTLE, "b": Measured(loss=float("nan"))})
     assert scores.known("model", ["a", "b"]) == {}
+
+
+def test_what_another_run_measured_is_taken_over_whole(database: Database, tmp_path: Path) -> None:
+    other = open_database(tmp_path / "other.db")
+    Scores(other).add("model", {"a": FULL, "b": LITTLE, "c": LITTLE})
+    Scores(other).add("another", {"d": FULL})
+    scores, mine = Scores(database), replace(LITTLE, loss=9.0)
+    scores.add("model", {"b": mine})
+    scores.take(Scores(other), "model", ["a", "b", "d"])
+    other.close()
+    assert scores.known("model", ["a", "b", "c", "d"]) == {
+        "a": replace(FULL, embedding=None),
+        "b": mine,
+    }
+    ids, vectors = scores.vectors("model", ["a"])
+    assert (ids, vectors.tolist()) == (["a"], [[0.5, -0.25, 1.0]])

@@ -18,28 +18,29 @@ SIDES = {
 }
 
 NO_LLM = "no LLM"
-CRITICS = {"gates-none": NO_LLM}
+CRITICS = {"none": NO_LLM}
 ABLATIONS = frozenset({"gates-bound"})
 """Documents of gates that Middo does not have."""
 
 
 def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
-    """Return every picture as SVG by its name; detection is drawn for its first seed."""
+    """Return every picture as SVG by its name.
+
+    Detection is drawn for its first seed. Gates are drawn together where their documents' names,
+    `GROUP-CRITIC`, begin alike.
+    """
     detections = [one for one in documents.values() if one["benchmark"] == "detection"]
     found: dict[str, str] = {}
     if detections:
         found["detection"] = _detection(min(detections, key=lambda one: int(one["seed"])))
-    critics = {
-        name: one
-        for name, one in documents.items()
-        if one["benchmark"] == "critic" and name not in ABLATIONS
-    }
-    if critics:
-        found["gates"] = _gates(critics)
+    critics: dict[str, dict[str, Document]] = {}
     for name, document in documents.items():
         if document["benchmark"] == "repair":
             found[name] = _repair(document)
-    return found
+        if document["benchmark"] == "critic" and name not in ABLATIONS:
+            group, _, critic = name.partition("-")
+            critics.setdefault(group, {})[CRITICS.get(critic, critic)] = document
+    return found | {group: _gates(of_critic) for group, of_critic in critics.items()}
 
 
 def _detection(document: Document) -> str:
@@ -65,8 +66,8 @@ def _detection(document: Document) -> str:
 
 def _gates(documents: Mapping[str, Document]) -> str:
     found = [
-        (group["data"], CRITICS.get(name, name.removeprefix("gates-")), group)
-        for name, document in documents.items()
+        (group["data"], critic, group)
+        for critic, document in documents.items()
         for group in document["groups"]
     ]
     shares = [

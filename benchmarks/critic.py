@@ -22,7 +22,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,15 @@ def _gates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "gates": {name: _counted(found) for name, found in asked.items()},
         "checks": {name: _counted(found) for name, found in each.items()},
         "critic_without_answer": failed,
+        "proof_reasons": dict(Counter(_reasons(lines)).most_common()),
     }
+
+
+def _reasons(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield every reason for which a proof refuses; one proposal can have several."""
+    for line in lines:
+        if line["proof"] and not line["proof"]["passed"]:
+            yield from line["proof"]["reason"].split("; ")
 
 
 def _counted(found: Sequence[bool]) -> dict[str, Any]:
@@ -214,6 +223,14 @@ def report(document: Mapping[str, Any]) -> str:
     ]
     headers = ["data", "what is wrong", "cases", *gates]
     blocks.append(f"Share of bad proposals accepted, by kind\n{table(rows, headers)}")
+    rows = [
+        [one["data"], one["side"], reason, count]
+        for one in document["groups"]
+        for reason, count in one["proof_reasons"].items()
+    ]
+    if rows:
+        headers = ["data", "side", "the proof refuses because", "times"]
+        blocks.append(f"Why the proof refuses\n{table(rows, headers)}")
     without = sum(one["critic_without_answer"] for one in document["groups"])
     if without:
         blocks.append(f"{without} times the critic gave no usable answer: counted as refused")

@@ -184,6 +184,14 @@ def _critic(document: Document) -> dict[str, str]:
             ["data", "what is wrong", *asked],
             ([one["data"], one["kind"], *told(one)] for one in document["kinds"]),
         ),
+        "reasons": markdown(
+            ["data", "side", "the proof refuses because", "times"],
+            (
+                [one["data"], one["side"], reason, count]
+                for one in document["groups"]
+                for reason, count in one.get("proof_reasons", {}).items()
+            ),
+        ),
     }
 
 

@@ -171,6 +171,15 @@ def test_shares_are_told_with_intervals_by_gate_and_kind() -> None:
     assert "8 times the critic gave no usable answer" in text
 
 
+def test_reasons_of_refused_proofs_are_counted_each() -> None:
+    said = [(False, "too easy; not sounder"), (False, "not sounder"), (True, "")]
+    lines = [line("bad", "name", True, True, proof={"passed": p, "reason": r}) for p, r in said]
+    found = summed(lines)
+    assert found["groups"][0]["proof_reasons"] == {"not sounder": 2, "too easy": 1}
+    text = report({**found, "model": "none", "proof": "x", "seed": 7})
+    assert "the proof refuses because" in text and "not sounder" in text
+
+
 def test_finished_cases_are_not_judged_again(
     tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,8 +41,7 @@ VIEWS = (
         "complexity",
         "complexity",
         "is the row harder for the model than usual?",
-        "the loss of the answer, or of the prompt, above the median at similar lengths, in robust"
-        " standard deviations",
+        "the answer's loss above the median at similar lengths, in robust standard deviations",
         "loss above usual, in robust std. deviations",
         True,
     ),
@@ -78,7 +77,7 @@ def meaning(view: View, thresholds: Mapping[str, Any]) -> str:
         text = f"{view.meaning}; the smaller one of base and tuned model"
     if model.get("prompt") is None:  # a run of a version that read no prompts, or too few of them
         return text
-    return f"{text}; or that of the prompt's own loss, where it is larger"
+    return f"{text}; or the same of the prompt's own loss, where that is larger"
 
 
 def beyond(axis: Mapping[str, Any], rows: int, scored: int) -> str:

@@ -41,7 +41,7 @@ def test_an_axis_is_a_histogram_its_threshold_and_its_curve() -> None:
         section(shown(), "Complexity")
         == """\
 Complexity: is the row harder for the model than usual?
-  Score: the loss above the median of answers of similar length, in robust
+  Score: the answer's loss above the median at similar lengths, in robust
   standard deviations; the smaller one of base and tuned model.
 
   -1.25 to -1.00  1  ░░░░░░░░░░░░░░░░░░

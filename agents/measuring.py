@@ -190,10 +190,12 @@ class Measuring:
             for more in others:
                 self._scores.adopt(model, self._model(more), by_key)
             known.update(self._scores.known(model, by_key))
-        for scores in self._given:
-            self._scores.take(scores, model, [key for key in by_key if key not in known])
-            known.update(self._scores.known(model, by_key))
         missing = [key for key in sorted(by_key) if key not in known]
+        if self._given:
+            for scores in self._given:
+                self._scores.take(scores, model, missing)
+            known.update(self._scores.known(model, missing))
+            missing = [key for key in missing if key not in known]
         if shared is not None and (hits := shared.known(model, missing)):
             self._scores.add(model, hits)
             known.update(hits)

@@ -67,6 +67,7 @@ def measuring(
     should_stop: Callable[[], bool] = lambda: False,
     model: str = "model",
     shared: SharedScores | None = None,
+    given: Sequence[Scores] = (),
 ) -> Measuring:
     return Measuring(
         scorer,
@@ -75,6 +76,7 @@ def measuring(
         facts=Facts(database),
         should_stop=should_stop,
         shared=shared,
+        given=given,
     )
 
 
@@ -348,14 +350,7 @@ def test_what_given_runs_measured_is_taken_over_with_its_embedding(
     earlier = open_database(tmp_path / "earlier.db")
     first = measuring(earlier, WordCounter()).measure("s", rows(3), asks)
     scorer = WordCounter()
-    later = Measuring(
-        scorer,
-        "model",
-        scores=Scores(database),
-        facts=Facts(database),
-        should_stop=lambda: False,
-        given=[Scores(earlier)],
-    )
+    later = measuring(database, scorer, given=[Scores(earlier)])
     found = later.measure("s", rows(5), asks)
     earlier.close()
     assert scorer.batches == [["row03", "row04"]]

@@ -25,7 +25,7 @@ from ..signals.thresholds import (
     fit_threshold,
     threshold_from,
 )
-from .signal_table import Signals
+from .signal_table import Signals, floats
 
 Floats = NDArray[np.float64]
 
@@ -143,9 +143,7 @@ def parts_of_rows(
     model: ComplexityModel, rows: Sequence[Mapping[str, Any]], shift: float = 0.0
 ) -> tuple[Floats, Floats]:
     """Return `complexity_parts` of rows of `signals.parquet` with their `COMPLEXITY_COLUMNS`."""
-    base, tuned, prompt = (
-        np.array([np.nan if row[key] is None else row[key] for row in rows]) for key in _LOSSES
-    )
+    base, tuned, prompt = (floats(row[key] for row in rows) for key in _LOSSES)
     answer_tokens, prompt_tokens = (
         np.array([row[key] or 0 for row in rows], dtype=np.int64) for key in _LENGTHS
     )

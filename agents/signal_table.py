@@ -86,7 +86,7 @@ def collect(
     on_base = [base[name] for name in ids]
     there = frozenset(embedded)
     none = (np.nan,) * len(RATINGS)
-    quality = _floats(calibration.probability(one) for one in measured)
+    quality = floats(calibration.probability(one) for one in measured)
     # No flag is above `SOUND`, so that no other row is ever asked what it is like.
     doubtful = np.flatnonzero(quality < SOUND).tolist()
     like = {i: calibration.likeness(measured[i]) for i in doubtful}
@@ -98,7 +98,7 @@ def collect(
         loss_base=_losses(on_base),
         loss_tuned=None if one_model else _losses(measured),
         answer_tokens=np.array([one.answer_tokens for one in measured], dtype=np.int64),
-        loss_prompt=_floats(
+        loss_prompt=floats(
             None if one.unscored or fixed else one.prompt
             for one, (_, _, _, fixed) in zip(measured, rows, strict=True)
         ),
@@ -106,8 +106,8 @@ def collect(
         ratings=np.array([one.ratings or none for one in measured], dtype=np.float64).reshape(
             -1, len(RATINGS)
         ),
-        gain=_floats(one.gain for one in measured),
-        recoverability=_floats(one.recoverability for one in measured),
+        gain=floats(one.gain for one in measured),
+        recoverability=floats(one.recoverability for one in measured),
         quality=quality,
         likeness={i: kind for i, kind in like.items() if kind is not None},
         unscored=[m.unscored or b.unscored for m, b in zip(measured, on_base, strict=True)],
@@ -155,10 +155,11 @@ def table(
 
 
 def _losses(measured: Iterable[Measured]) -> Floats:
-    return _floats(None if one.unscored else one.loss for one in measured)
+    return floats(None if one.unscored else one.loss for one in measured)
 
 
-def _floats(values: Iterable[float | None]) -> Floats:
+def floats(values: Iterable[float | None]) -> Floats:
+    """Return values as float64[n], NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 

@@ -96,9 +96,11 @@ def _chain(group: Mapping[str, Any]) -> Iterator[tuple[str, float, float, float,
 
 def _repair(document: Document) -> str:
     apart = [
-        Apart(f"{arm} \N{MINUS SIGN} none", "last", found["mean"], found["low"], found["high"], "")
-        for arm, one in document["arms"].items()
-        if arm != "none"
+        Apart(
+            f"{one['arm']} \N{MINUS SIGN} {one['against']}",
+            *("last", found["mean"], found["low"], found["high"], found["says"]),
+        )
+        for one in document["differences"]
         for found in [one["difference"]]
     ]
     seeds = len(document["seeds"])
@@ -106,7 +108,7 @@ def _repair(document: Document) -> str:
         forest(
             f"Hold-out loss after repair, {seeds} {'seed' if seeds == 1 else 'seeds'}",
             apart,
-            "difference of hold-out loss, nats per token (below 0: better than the damaged rows)",
+            "difference of hold-out loss, nats per token (below 0: the first has the lower loss)",
         )
     )
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.detection_tables import JUDGES, SHARES
-from benchmarks.repair_figures import ARMS, pooled
+from benchmarks.repair_figures import pooled
+from benchmarks.repair_tables import repair_tables
 
 Document = Mapping[str, Any]
-PER_SEED = frozenset({"machine", "seeds", "arms", "results"})
+PER_SEED = frozenset({"machine", "seeds", "arms", "differences", "results"})
 """What differs between the documents of a repair's seeds."""
 GATES = ("all checks", "critic", "proof", "chain")
 COUNTED = {
@@ -64,7 +65,7 @@ def together(documents: Mapping[str, Document]) -> dict[str, Document]:
         found[stem] = {
             **about,
             "seeds": seen,
-            "arms": pooled(results, seen[0]),
+            **pooled(results),
         }
     return found
 
@@ -203,56 +204,7 @@ def accepted(found: Mapping[str, Any] | None) -> str | None:
 
 
 def _repair(document: Document) -> dict[str, str]:
-    arms = document["arms"]
-    some = arms["middo"]
-    rows = [
-        [
-            arm,
-            f"{arms[arm]['repaired']} of {arms[arm]['damaged']}",
-            arms[arm]["nearer"],
-            arms[arm]["replaced_damaged"],
-            arms[arm]["sent_damaged"],
-            arms[arm]["sent_clean"],
-            f"{arms[arm]['replaced_clean']} of {arms[arm]['clean']}",
-        ]
-        for arm in ("random", "middo")
-    ]
-    headers = ["arm", "damage repaired", "damaged made better", "damaged replaced"]
-    headers += ["damaged refined", "clean refined", "clean replaced"]
-    return {
-        "rows": markdown(headers, rows),
-        "kinds": markdown(
-            ["kind", "random", "middo"],
-            (
-                [kind, *(_of(arms[arm]["kinds"][kind]) for arm in ("random", "middo"))]
-                for kind in some["kinds"]
-            ),
-        ),
-        "holdout": markdown(
-            ["arm", "hold-out loss", "difference to none", "0 inside", "by seed", "gap closed"],
-            (_arm(arm, arms[arm]) for arm in ARMS),
-        ),
-    }  # fmt: skip
-
-
-def _of(counts: Sequence[int]) -> str:
-    repaired, damaged = counts
-    return f"{repaired} of {damaged}"
-
-
-def _arm(name: str, one: Mapping[str, Any]) -> list[str | None]:
-    loss = f"{one['loss']:.4f}"
-    if name == "none":
-        return [name, loss, None, None, None, None]
-    apart, closed = one["difference"], one["gap_closed"]
-    return [
-        name,
-        loss,
-        f"{apart['mean']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})",
-        "yes" if one["includes_zero"] else "no",
-        ", ".join(f"{seed['mean']:+.4f}" for seed in one["per_seed"]),
-        closed and f"{closed['share']:.0%} ({closed['low']:.0%} to {closed['high']:.0%})",
-    ]
+    return {name: markdown(*found) for name, found in repair_tables(document).items()}
 
 
 _MAKERS = {"remedies": _remedies, "critic": _critic, "repair": _repair}

@@ -41,7 +41,8 @@ import numpy as np
 from benchmarks.damage import Pair, Surroundings
 from benchmarks.detection import refuse_other
 from benchmarks.machine import write
-from benchmarks.repair_figures import losses, mended, place_of, pooled, report, sent
+from benchmarks.repair_figures import losses, mended, place_of, pooled, sent
+from benchmarks.repair_tables import report
 from benchmarks.seeding import (
     Seeded,
     add_source,
@@ -105,7 +106,7 @@ def main(choice: argparse.Namespace) -> int:
     document = {
         **{"benchmark": "repair", **settings, "rows": rows, "seeds": seeds},
         "teacher": settings["teacher"] or _table(choice.needless),
-        "arms": pooled(results, choice.seed),
+        **pooled(results),
         "results": results,
     }
     print(report(document))

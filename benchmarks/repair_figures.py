@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.counting import told
-from benchmarks.machine import table
 from middo.checks.words import words
 from middo.core.records import Sample
-from middo.curation.gate import compare, holdout_loss
+from middo.curation.comparison import Held, difference
 from middo.stores.runs import read_json
 from middo.stores.samples import Version
 
 ARMS = ("none", "random", "middo", "all clean")
-RESAMPLES = 2000
+PAIRS = (("random", "none"), ("middo", "none"), ("all clean", "none"), ("middo", "random"))
+"""Arms that are compared; the last pair says what choosing is worth."""
+DECIMALS = 3
 
-Floats = NDArray[np.float64]
 Losses = dict[str, tuple[float, int]]
 """Hold-out row -> loss in nats per token, answer tokens."""
 
@@ -97,134 +96,64 @@ def losses(folder: Path, round: int) -> Losses:
     return {row["id"]: (row["loss"], row["tokens"]) for row in document["tuned"]["rows"]}
 
 
-def averaged(runs: Sequence[Losses]) -> Losses:
-    """Return each row's mean loss over several seeds, for the rows that all of them scored."""
-    common_rows = set.intersection(*(set(run) for run in runs))
-    return {
-        name: (float(np.mean([run[name][0] for run in runs])), runs[0][name][1])
-        for name in sorted(common_rows)
-    }
+def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures of every arm over all seeds, and the differences between arms.
 
-
-def against(arm: Losses, none: Losses, clean: Losses, seed: int) -> dict[str, Any]:
-    """Return an arm's hold-out loss, its paired difference to `none`, and the gap it closes.
-
-    The difference is the gate's: token-weighted, paired by row, a bootstrap over rows. The gap is
-    that between `none` and `all clean`; its closed share has no meaning where the gap itself is
-    not measurable, and is then None.
+    A share of the gap between `none` and `all clean` is told where the gap itself is measurable.
+    Counts are summed. Hold-out losses are compared as `middo compare` does: paired by row and
+    seed, with an interval that holds the variance over rows and, of several seeds, over seeds.
     """
-    names = sorted(set(arm) & set(none) & set(clean))
-    mine, theirs, best = (np.array([one[n][0] for n in names]) for one in (arm, none, clean))
-    tokens = np.array([none[name][1] for name in names], dtype=np.int64)
-    difference = compare(mine, theirs, tokens, seed=seed)
-    gap = compare(theirs, best, tokens, seed=seed)
-    return {
-        "rows": len(names),
-        "loss": holdout_loss(mine, tokens, seed=seed).mean,
-        "difference": difference.as_dict(),
-        "includes_zero": not difference.differs,
-        "gap_closed": _closed(mine, theirs, best, tokens, seed) if gap.low > 0 else None,
+    held = {arm: [_held(one["losses"][arm]) for one in results] for arm in ARMS}
+    apart = {
+        (arm, other): difference(list(zip(held[arm], held[other], strict=True)))
+        for arm, other in PAIRS
     }
-
-
-def _closed(
-    mine: Floats, theirs: Floats, best: Floats, tokens: NDArray[np.int64], seed: int
-) -> dict[str, float]:
-    """Return (none − arm) / (none − all clean) with its 95 % interval, 3 decimals."""
-    won, gap = (theirs - mine) * tokens, (theirs - best) * tokens
-    drawn = np.random.default_rng([seed, 15]).integers(len(won), size=(RESAMPLES, len(won)))
-    shares = won[drawn].sum(axis=1) / gap[drawn].sum(axis=1)
-    low, high = np.percentile(shares, [2.5, 97.5])
-    share = float(won.sum() / gap.sum())
-    return {"share": round(share, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
-
-
-def pooled(results: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
-    """Return the figures of every arm over all seeds.
-
-    Counts are summed. Losses are averaged over the seeds row by row before arms are compared, so
-    that an interval speaks of the hold-out's rows; how much seeds differ stands in `per_seed`.
-    """
-    found: dict[str, Any] = {}
-    runs = {
-        arm: [{n: (v[0], v[1]) for n, v in one["losses"][arm].items()} for one in results]
+    gap = apart["all clean", "none"]
+    measurable = gap is not None and gap.high < 0
+    means = {arm: np.array([_mean(one) for one in of_seeds]) for arm, of_seeds in held.items()}
+    arms = {
+        arm: {
+            **_summed([one["counts"].get(arm, {}) for one in results]),
+            "loss": float(means[arm].mean()),
+            "gap_closed": _closed(means, arm) if measurable and arm != "none" else None,
+        }
         for arm in ARMS
     }
-    means = {arm: averaged(of_seeds) for arm, of_seeds in runs.items()}
-    for arm in ARMS:
-        counts = [one["counts"].get(arm, {}) for one in results]
-        summed = {key: sum(count[key] for count in counts) for key in counts[0] if key != "kinds"}
-        kinds = {
-            kind: [sum(count["kinds"].get(kind, [0, 0])[i] for count in counts) for i in (0, 1)]
-            for kind in sorted({kind for count in counts for kind in count.get("kinds", {})})
-        }
-        found[arm] = {
-            **summed,
-            "kinds": kinds,
-            **against(means[arm], means["none"], means["all clean"], seed),
-            "per_seed": [
-                against(runs[arm][i], runs["none"][i], runs["all clean"][i], seed)["difference"]
-                for i in range(len(results))
-            ],
-        }
-    return found
+    return {
+        "arms": arms,
+        "differences": [
+            {"arm": arm, "against": other, "difference": one and one.as_dict()}
+            for (arm, other), one in apart.items()
+        ],
+    }
 
 
-def report(document: Mapping[str, Any]) -> str:
-    """Return the tables as text."""
-    arms = document["arms"]
-    some = arms["middo"]
-    blocks = [
-        f"{document['rows']} rows, {document['share']:.0%} damaged; {document['holdout']} clean"
-        f" hold-out rows; {document['rounds']} refinements; seeds {document['seeds']};"
-        f" {document['model']}\nteacher: {document['teacher']}"
-    ]
-    rows = [
-        [
-            arm,
-            told(arms[arm]["repaired"], arms[arm]["damaged"]),
-            arms[arm]["replaced_damaged"],
-            arms[arm]["nearer"],
-            arms[arm]["sent_damaged"],
-            arms[arm]["sent_clean"],
-            told(arms[arm]["replaced_clean"], arms[arm]["clean"]),
-        ]
-        for arm in ("random", "middo")
-    ]
-    headers = ["arm", "damage repaired", "damaged replaced", "of them nearer", "damaged sent"]
-    headers += ["clean sent", "clean rows REPLACED"]
-    blocks.append(
-        f"Rows over all seeds: {some['damaged']} damaged, {some['clean']} clean\n"
-        + table(rows, headers)
+def _closed(means: Mapping[str, NDArray[np.float64]], arm: str) -> dict[str, Any]:
+    """Return which share of the gap between `none` and `all clean` an arm closes, over seeds."""
+    won, gap = means["none"] - means[arm], means["none"] - means["all clean"]
+    each = [round(float(share), DECIMALS) for share in won / gap]
+    return {"share": round(float(won.sum() / gap.sum()), DECIMALS), "each": each}
+
+
+def _mean(held: Held) -> float:
+    return float(np.average(held.losses, weights=held.tokens))
+
+
+def _held(losses: Mapping[str, Sequence[Any]]) -> Held:
+    return Held(
+        tuple(losses),
+        np.array([loss for loss, _ in losses.values()], dtype=np.float64),
+        np.array([tokens for _, tokens in losses.values()], dtype=np.int64),
     )
-    kinds = [
-        [kind, *(told(*arms[arm]["kinds"].get(kind, (0, 0))) for arm in ("random", "middo"))]
-        for kind in some["kinds"]
-    ]
-    blocks.append(f"Repaired, by kind of damage\n{table(kinds, ['kind', 'random', 'middo'])}")
-    rows = []
-    for arm in ARMS:
-        one = arms[arm]
-        difference, closed = one["difference"], one["gap_closed"]
-        apart = "" if arm == "none" else "includes 0" if one["includes_zero"] else "excludes 0"
-        rows.append(
-            [
-                arm,
-                f"{one['loss']:.4f}",
-                f"{difference['mean']:+.4f} ({difference['low']:+.4f} to {difference['high']:+.4f})"
-                if apart
-                else "",
-                apart,
-                " ".join(f"{seed['mean']:+.4f}" for seed in one["per_seed"]) if apart else "",
-                "" if closed is None or not apart
-                else f"{closed['share']:.0%} ({closed['low']:.0%} to {closed['high']:.0%})",
-            ]
-        )  # fmt: skip
-    headers = ["arm", "hold-out loss", "difference to none", "interval", "by seed", "gap closed"]
-    blocks.append(
-        "Hold-out loss, nats per token, after the last refinement; paired by row, 95 % intervals\n"
-        + table(rows, headers)
-    )
-    if arms["all clean"]["gap_closed"] is None:
-        blocks.append("The gap between none and all clean is not measurable: no share is told.")
-    return "\n\n".join(blocks)
+
+
+def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the counts of all seeds; of `kinds` those repaired and those damaged."""
+    kinds = sorted({kind for one in counts for kind in one.get("kinds", {})})
+    return {
+        **{key: sum(one[key] for one in counts) for key in counts[0] if key != "kinds"},
+        "kinds": {
+            kind: [sum(one["kinds"].get(kind, [0, 0])[i] for one in counts) for i in (0, 1)]
+            for kind in kinds
+        },
+    }

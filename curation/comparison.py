@@ -5,6 +5,7 @@ of two arms is the mean over seeds of their token-weighted differences. Its inte
 from two variances that are added: that of the rows, where a row that several seeds hold out counts
 as one (the mean is linearised and clustered by row), and that of the seeds. Where each seed holds
 out other rows, the seeds' variance has the rows' in it already: the interval is on the safe side.
+With one seed the interval knows rows alone, and what it says is said of that seed.
 """
 
 import math
@@ -25,9 +26,13 @@ BUDGETED: dict[Arm, str] = {"random": "random", "rewrite-all": "all"}
 """Arms that get the budget of `middo`, and what they select by."""
 
 DECIMALS = 4
-POOLING = (
+_POOLING = (
     "mean over seeds of the token-weighted difference per hold-out row, paired by row and seed; 95%"
     " interval by Student's t from the variance over rows (clustered by row) plus that over seeds"
+)
+_ONE_SEED = (
+    "token-weighted difference per hold-out row, paired by row; 95% interval over rows alone: one"
+    " seed can't tell what another would do, which is often more; compare with 3 seeds or more"
 )
 
 
@@ -76,13 +81,19 @@ class Difference:
     @property
     def says(self) -> str:
         """What the interval says, and no more."""
-        if self.high < 0:
-            return "better"
-        return "worse" if self.low > 0 else "no measurable difference"
+        if self.low <= 0 <= self.high:
+            return "no measurable difference"
+        found = "better" if self.high < 0 else "worse"
+        return found if len(self.each) > 1 else f"{found} in this one seed"
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         return {**asdict(self), "each": list(self.each), "says": self.says}
+
+
+def pooling(seeds: int) -> str:
+    """Say how a difference and its interval are made."""
+    return _POOLING if seeds > 1 else _ONE_SEED
 
 
 def difference(pairs: Sequence[tuple[Held, Held]]) -> Difference | None:

@@ -18,12 +18,12 @@ from ..core.progress import Note, Report, silent
 from ..curation.comparison import (
     ARMS,
     BUDGETED,
-    POOLING,
     Arm,
     Held,
     Spent,
     arm_config,
     difference,
+    pooling,
     spent,
 )
 from ..formats.configuration import dump_config
@@ -175,7 +175,7 @@ def _write(
             for (arm, seed), document in done.items()
         ],
         "differences": _differences(arms, whole, held),
-        "pooling": POOLING,
+        "pooling": pooling(len(whole)),
     }
     write_json(out / COMPARISON, document)
     return document

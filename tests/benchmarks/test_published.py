@@ -58,7 +58,7 @@ def repair(seed: int, **other: Any) -> dict[str, Any]:
         **about,
         "machine": {"cores": seed},
         "seeds": [seed],
-        "arms": pooled([one], seed),
+        **pooled([one]),
         "results": [one],
     }
 
@@ -76,7 +76,7 @@ def test_seeds_of_a_repair_that_ran_apart_are_pooled(tmp_path: Path) -> None:
     assert documents["repair-7"]["results"][0].keys() == {"seed", "counts", "losses"}
     whole = together(documents)["repair"]
     assert whole["seeds"] == [7, 17]
-    assert whole["arms"] == pooled([result(7), result(17)], 7)
+    assert whole.items() >= pooled([result(7), result(17)]).items()
     assert "| middo |" in page.read_text()
     assert (tmp_path / "images" / "repair.svg").is_file()
 

@@ -13,7 +13,8 @@ from benchmarks.damage import Surroundings
 from benchmarks.defects import parsed, parts_main
 from benchmarks.originals import NEEDLESS, Originals, script
 from benchmarks.repair import seeded_folder
-from benchmarks.repair_figures import against, averaged, common, mended, pooled, report
+from benchmarks.repair_figures import common, mended, pooled
+from benchmarks.repair_tables import repair_tables, report
 from benchmarks.seeding import read_lines, seed_defects, write_rows
 from middo.agents.critic import GOALS
 from middo.core.records import Axis, Message, Sample
@@ -103,17 +104,6 @@ def losses(mean: float, seed: int) -> dict[str, tuple[float, int]]:
     return {f"row-{n}": (float(rows[n] + noise[n]), 10) for n in range(60)}
 
 
-def test_differences_are_paired_and_the_gap_is_told_where_there_is_one() -> None:
-    found = against(losses(-0.05, 1), losses(0.0, 2), losses(-0.1, 3), 7)
-    assert found["difference"]["mean"] == pytest.approx(-0.05, abs=0.01)
-    assert not found["includes_zero"]
-    assert found["gap_closed"]["low"] < 0.5 < found["gap_closed"]["high"]
-    nothing = against(losses(0.0, 1), losses(0.0, 2), losses(0.0, 2), 7)
-    assert nothing["includes_zero"] and nothing["gap_closed"] is None
-    mean = averaged([{"a": (1.0, 3), "b": (5.0, 1)}, {"a": (2.0, 3)}])
-    assert mean == {"a": (1.5, 3)}
-
-
 def result(seed: int) -> dict[str, Any]:
     counts = {
         **{"damaged": 4, "repaired": 1, "replaced_damaged": 2, "nearer": 2, "clean": 12},
@@ -132,15 +122,38 @@ def result(seed: int) -> dict[str, Any]:
 
 
 def test_seeds_are_pooled_and_told_apart() -> None:
-    arms = pooled([result(seed) for seed in (7, 17)], 7)
+    found = pooled([result(seed) for seed in (7, 17)])
+    arms = found["arms"]
     assert arms["middo"]["damaged"] == 8 and arms["middo"]["repaired"] == 2
     assert arms["middo"]["kinds"] == {"cut": [2, 8]}
-    assert len(arms["middo"]["per_seed"]) == 2 and "damaged" not in arms["none"]
-    assert arms["all clean"]["gap_closed"]["share"] == 1.0
+    assert "damaged" not in arms["none"] and arms["none"]["gap_closed"] is None
+    assert arms["all clean"]["gap_closed"] == {"share": 1.0, "each": [1.0, 1.0]}
+    assert arms["middo"]["gap_closed"]["share"] == pytest.approx(0.5, abs=0.1)
+    pairs = {(one["arm"], one["against"]): one["difference"] for one in found["differences"]}
+    chosen = pairs["middo", "random"]
+    assert chosen["mean"] == pytest.approx(
+        pairs["middo", "none"]["mean"] - pairs["random", "none"]["mean"], abs=2e-4
+    )
+    assert len(chosen["each"]) == 2
     about = {"rows": 16, "share": 0.25, "holdout": 60, "rounds": 2, "seeds": [7, 17]}
-    text = report({**about, "model": "tiny", "teacher": "a table", "arms": arms})
-    assert "teacher: a table" in text and "excludes 0" in text
-    assert "0.25 (0.07-0.59)" in text and "50%" in text
+    text = report({**about, "model": "tiny", "teacher": "a table", **found})
+    assert "teacher: a table" in text and "2 of 8" in text
+    headers, rows = repair_tables(found)["differences"]
+    assert headers[2] == "says"
+    assert [row[0] for row in rows][-1] == "middo \N{MINUS SIGN} random"
+    assert {row[2] for row in rows} >= {"better"}
+
+
+def test_with_one_seed_the_tables_say_so_and_without_a_gap_no_share_is_told() -> None:
+    found = pooled([result(7)])
+    says = [row[2] for row in repair_tables(found)["differences"][1]]
+    assert "better in this one seed" in says
+    none = result(7)
+    none["losses"]["all clean"] = none["losses"]["none"]
+    found = pooled([none])
+    assert found["arms"]["middo"]["gap_closed"] is None
+    about = {"rows": 16, "share": 0.25, "holdout": 60, "rounds": 2, "seeds": [7]}
+    assert "no share is told" in report({**about, "model": "m", "teacher": "t", **found})
 
 
 def arguments(folder: Path, model: Path, *more: str) -> argparse.Namespace:
@@ -190,8 +203,9 @@ def test_all_arms_are_run_once_and_compared(
     assert middo["damaged"] == 16 and middo["clean"] == 48 and middo["replaced_clean"] == 0
     assert middo["sent_damaged"] + middo["sent_clean"] > 0
     assert middo["repaired"] == middo["replaced_damaged"] <= middo["sent_damaged"]
-    assert document["arms"]["none"]["difference"]["mean"] == 0
-    assert clean["rows"] == 24 and clean["difference"]["mean"] != 0
+    gap = next(one for one in document["differences"] if one["arm"] == "all clean")["difference"]
+    assert gap["rows"] == 24 and gap["mean"] != 0
+    assert clean["loss"] == pytest.approx(document["arms"]["none"]["loss"] + gap["mean"], abs=2e-4)
     runs = document["results"][0]["runs"]
     steps = {one["training"]["steps"] for run in runs.values() for one in run["rounds"]}
     home = tmp_path / "out" / "seed-7" / "clean" / "rounds" / "1" / "model" / "training.json"

@@ -8,7 +8,7 @@ import pytest
 
 from middo.core.config import RunConfig
 from middo.core.errors import ConfigError
-from middo.curation.comparison import Held, Spent, arm_config, difference, spent
+from middo.curation.comparison import Held, Spent, arm_config, difference, pooling, spent
 
 
 def held(losses: Any, tokens: Any = None, first: int = 0) -> Held:
@@ -84,10 +84,16 @@ def test_the_same_rows_in_every_seed_are_not_more_rows() -> None:
     assert once is not None and same is not None and other is not None
     assert same.high - same.low == pytest.approx(once.high - once.low, abs=2e-4)
     assert other.high - other.low == pytest.approx((once.high - once.low) / 2, rel=0.05)
-    assert once.says == same.says == other.says == "better"
-    worse = difference([moved(0.05, 0)])
-    assert worse is not None
-    assert worse.says == "worse"
+    assert same.says == other.says == "better"
+
+
+def test_one_seed_speaks_of_itself_alone() -> None:
+    better, worse, many = (difference([moved(by, 0)] * n) for by, n in ((-1, 1), (1, 1), (1, 2)))
+    assert better is not None and worse is not None and many is not None
+    assert better.says == "better in this one seed"
+    assert worse.says == "worse in this one seed"
+    assert many.says == "worse"
+    assert "over rows alone" in pooling(1) and "over seeds" in pooling(2)
 
 
 def test_equal_models_do_not_differ() -> None:

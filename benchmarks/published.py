@@ -25,7 +25,8 @@ from benchmarks.published_tables import tables, together
 
 DOCS = Path(__file__).parents[1] / "docs"
 POOLED = ("seed", "counts", "losses")
-"""What is kept of a repair's seeds."""
+"""What a repair's seeds are pooled from."""
+OF_ROUND = ("round", "flagged", "accepted", "rejected", "gate", "difference", "times")
 _MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -56,7 +57,20 @@ def _kept(document: dict[str, Any]) -> dict[str, Any]:
     kept["machine"].pop("system", None)
     results = kept.pop("results", [])
     if kept["benchmark"] == "repair":
-        kept["results"] = [{key: one[key] for key in POOLED} for one in results]
+        kept["results"] = [_seed(one) for one in results]
+        for made in ("arms", "differences"):  # pooled from the results, also of other documents
+            kept.pop(made, None)
+    return kept
+
+
+def _seed(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a repair's seed: what it is pooled from, and what its runs did."""
+    kept = {key: result[key] for key in POOLED}
+    if "runs" in result:
+        kept["runs"] = {
+            arm: [{key: one.get(key) for key in OF_ROUND} for one in run["rounds"]]
+            for arm, run in result["runs"].items()
+        }
     return kept
 
 

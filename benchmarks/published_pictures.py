@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from middo.viewer.charts.forest import Apart, forest
+from middo.viewer.charts.forest import Apart, difference_unit, forest
 from middo.viewer.charts.marks import Series
 
 Document = Mapping[str, Any]
@@ -108,7 +108,7 @@ def _repair(document: Document) -> str:
         forest(
             f"Hold-out loss after repair, {seeds} {'seed' if seeds == 1 else 'seeds'}",
             apart,
-            "difference of hold-out loss, nats per token (below 0: the first has the lower loss)",
+            difference_unit(seeds),
         )
     )
 

@@ -38,7 +38,7 @@ def tables(documents: Mapping[str, Document]) -> dict[str, str]:
 
 
 def together(documents: Mapping[str, Document]) -> dict[str, Document]:
-    """Return the documents with the seeds of a repair, `NAME-SEED`, pooled as `NAME`.
+    """Return the documents with the seeds of each repair pooled, those of `NAME-SEED` as `NAME`.
 
     Raises:
         ValueError: seeds of one name were measured otherwise than each other, or a seed twice.
@@ -47,18 +47,18 @@ def together(documents: Mapping[str, Document]) -> dict[str, Document]:
     seeds: dict[str, list[Document]] = {}
     for name, document in documents.items():
         stem, _, seed = name.rpartition("-")
-        if document["benchmark"] == "repair" and seed.isdecimal():
-            seeds.setdefault(stem, []).append(document)
+        if document["benchmark"] == "repair":
+            seeds.setdefault(stem if seed.isdecimal() else name, []).append(document)
         else:
             found[name] = document
     for stem, parts in seeds.items():
         results = sorted((one for part in parts for one in part["results"]), key=_seed)
         seen = [_seed(one) for one in results]
-        if stem in found or len(set(seen)) < len(seen):
+        if len(set(seen)) < len(seen):
             raise ValueError(f"{stem}: a seed is there twice; take one of its documents away")
         about = {key: part[key] for part in parts for key in part.keys() - PER_SEED}
         other = sorted({key for part in parts for key in about if part.get(key) != about[key]})
-        if len({frozenset(one["losses"]["none"]) for one in results}) > 1:
+        if len({frozenset(arm) for one in results for arm in one["losses"].values()}) > 1:
             other.append("hold-out rows")
         if other:
             raise ValueError(f"{stem}: its seeds differ in {', '.join(other)}; measure them alike")

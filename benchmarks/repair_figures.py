@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from middo.checks.words import words
 from middo.core.records import Sample
-from middo.curation.comparison import Held, difference
+from middo.curation.pooling import Difference, Held, difference
 from middo.stores.runs import read_json
 from middo.stores.samples import Version
 
 ARMS = ("none", "random", "middo", "all clean")
-PAIRS = (("random", "none"), ("middo", "none"), ("all clean", "none"), ("middo", "random"))
-"""Arms that are compared; the last pair says what choosing is worth."""
+PAIRS = (
+    *(("random", "none"), ("middo", "none"), ("all clean", "none")),
+    *(("middo", "random"), ("middo", "all clean")),
+)
+"""Arms that are compared."""
 DECIMALS = 3
 
 Losses = dict[str, tuple[float, int]]
@@ -99,52 +102,85 @@ def losses(folder: Path, round: int) -> Losses:
 def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of every arm over all seeds, and the differences between arms.
 
-    A share of the gap between `none` and `all clean` is told where the gap itself is measurable.
     Counts are summed. Hold-out losses are compared as `middo compare` does: paired by row and
     seed, with an interval that holds the variance over rows and, of several seeds, over seeds.
+    A share of the gap between `none` and `all clean` is told of the seeds in which the gap itself
+    is measurable, and over all of them where it is over all.
+
+    Raises:
+        ValueError: no hold-out row has a loss in all arms and seeds.
     """
-    held = {arm: [_held(one["losses"][arm]) for one in results] for arm in ARMS}
-    apart = {
-        (arm, other): difference(list(zip(held[arm], held[other], strict=True)))
-        for arm, other in PAIRS
+    rows = _rows_of_all(results)
+    held = {arm: [_held(one["losses"][arm], rows) for one in results] for arm in ARMS}
+    means = {
+        arm: np.array([np.average(one.losses, weights=one.tokens) for one in of_seeds])
+        for arm, of_seeds in held.items()
     }
-    gap = apart["all clean", "none"]
-    measurable = gap is not None and gap.high < 0
-    means = {arm: np.array([_mean(one) for one in of_seeds]) for arm, of_seeds in held.items()}
-    arms = {
-        arm: {
-            **_summed([one["counts"].get(arm, {}) for one in results]),
-            "loss": float(means[arm].mean()),
-            "gap_closed": _closed(means, arm) if measurable and arm != "none" else None,
-        }
-        for arm in ARMS
-    }
+    gaps = list(zip(held["all clean"], held["none"], strict=True))
+    measurable = [_apart([gap]).high < 0 for gap in gaps], _apart(gaps).high < 0
     return {
-        "arms": arms,
+        "arms": {
+            arm: {
+                **_summed([one["counts"].get(arm, {}) for one in results]),
+                "loss": float(means[arm].mean()),
+                "gap_closed": None if arm == "none" else _closed(means, arm, *measurable),
+            }
+            for arm in ARMS
+        },
         "differences": [
-            {"arm": arm, "against": other, "difference": one and one.as_dict()}
-            for (arm, other), one in apart.items()
+            {
+                **{"arm": arm, "against": other},
+                "difference": _apart(list(zip(held[arm], held[other], strict=True))).as_dict(),
+            }
+            for arm, other in PAIRS
         ],
     }
 
 
-def _closed(means: Mapping[str, NDArray[np.float64]], arm: str) -> dict[str, Any]:
-    """Return which share of the gap between `none` and `all clean` an arm closes, over seeds."""
-    won, gap = means["none"] - means[arm], means["none"] - means["all clean"]
-    each = [round(float(share), DECIMALS) for share in won / gap]
-    return {"share": round(float(won.sum() / gap.sum()), DECIMALS), "each": each}
-
-
-def _mean(held: Held) -> float:
-    return float(np.average(held.losses, weights=held.tokens))
-
-
-def _held(losses: Mapping[str, Sequence[Any]]) -> Held:
-    return Held(
-        tuple(losses),
-        np.array([loss for loss, _ in losses.values()], dtype=np.float64),
-        np.array([tokens for _, tokens in losses.values()], dtype=np.int64),
+def _rows_of_all(results: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the hold-out rows that every arm has a loss for, in every seed."""
+    every = [one["losses"][arm] for one in results for arm in ARMS]
+    first = every[0]
+    rows = tuple(
+        name
+        for name, (_, tokens) in first.items()
+        if tokens > 0 and all(name in one and np.isfinite(one[name][0] or np.nan) for one in every)
     )
+    if not rows:
+        raise ValueError("no hold-out row has a loss in all arms and seeds")
+    return rows
+
+
+def _known(found: Sequence[Any] | None) -> bool:
+    return found is not None and found[0] is not None and bool(np.isfinite(found[0]))
+
+
+def _held(losses: Mapping[str, Sequence[Any]], rows: Sequence[str]) -> Held:
+    return Held(
+        tuple(rows),
+        np.array([losses[name][0] for name in rows], dtype=np.float64),
+        np.array([losses[name][1] for name in rows], dtype=np.int64),
+    )
+
+
+def _apart(pairs: Sequence[tuple[Held, Held]]) -> Difference:
+    found = difference(pairs)
+    assert found is not None  # all have the same rows
+    return found
+
+
+def _closed(
+    means: Mapping[str, NDArray[np.float64]], arm: str, seeds: Sequence[bool], all_seeds: bool
+) -> dict[str, Any]:
+    """Return which share of the gap between `none` and `all clean` an arm closes."""
+    won, gap = means["none"] - means[arm], means["none"] - means["all clean"]
+    return {
+        "share": round(float(won.sum() / gap.sum()), DECIMALS) if all_seeds else None,
+        "each": [
+            round(float(mine / whole), DECIMALS) if known else None
+            for mine, whole, known in zip(won, gap, seeds, strict=True)
+        ],
+    }
 
 
 def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

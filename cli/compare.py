@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..curation.comparison import Arm
 
 Document = Mapping[str, Any]
-UNIT = "difference of hold-out loss, nats per token (below 0: the first has the lower loss)"
 _LABEL, _WIDTH = 12, 96
 
 
@@ -115,21 +114,15 @@ def _difference(one: Document) -> list[str]:
     if apart is None:
         return [name, model, DASH, DASH, "no held-out row in common"]
     interval = f"{apart['low']:+.4f} to {apart['high']:+.4f}"
-    return [name, model, f"{apart['mean']:+.4f}", interval, _says(apart)]
-
-
-def _says(apart: Document) -> str:
-    """Say it plainly: an interval with 0 in it shows nothing."""
-    if apart["low"] == apart["high"] == 0:
-        return "the same"
-    return f"{apart['says']} (0 inside)" if apart["low"] <= 0 <= apart["high"] else apart["says"]
+    return [name, model, f"{apart['mean']:+.4f}", interval, apart["says"]]
 
 
 def _picture(document: Document) -> str:
-    from ..viewer.charts.forest import forest
+    from ..viewer.charts.forest import difference_unit, forest
 
     seeds = len(document["compared_seeds"])
-    return str(forest(f"Arms compared over {several(seeds, 'seed')}", list(_apart(document)), UNIT))
+    title = f"Arms compared over {several(seeds, 'seed')}"
+    return str(forest(title, list(_apart(document)), difference_unit(seeds)))
 
 
 def _apart(document: Document) -> Iterator[Any]:
@@ -143,7 +136,7 @@ def _apart(document: Document) -> Iterator[Any]:
                 found["mean"],
                 found["low"],
                 found["high"],
-                _says(found),
+                found["says"],
             )
 
 

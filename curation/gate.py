@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # type: ignore[import-untyped]  # has no stubs
+
+from .pooling import DECIMALS, FEWEST_ROWS, half_width
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -22,8 +23,6 @@ Gate = Literal["baseline", "better", "tie", "undecided", "rolled_back"]
 DECIDED: tuple[Gate, ...] = ("better", "rolled_back")
 
 RESAMPLES = 2000
-FEWEST_ROWS = 20
-DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +168,14 @@ def _over_seeds(values: Floats, tokens: Integers, seed: int) -> Interval:
     """Return the interval of a mean over rows and seeds, from the variance of either.
 
     The rows' part is the bootstrap's variance of the rows' means over seeds, the seeds' part the
-    variance of the seeds' means over rows, divided by their number; both are added, and the degrees
-    of freedom of the sum are Satterthwaite's (1946).
+    variance of the seeds' means over rows, divided by their number.
     """
     usable = np.isfinite(values).all(axis=0) & (tokens > 0)
     mean, means, rows = _resampled(np.where(usable, values.mean(axis=0), np.nan), tokens, seed)
     of_seeds = np.average(values[:, usable], axis=1, weights=tokens[usable])
-    by_rows, by_seeds = means.var(ddof=1), of_seeds.var(ddof=1) / len(of_seeds)
-    variance, half = by_rows + by_seeds, 0.0
-    if variance > 0 and rows > 1:
-        parts = by_rows**2 / (rows - 1) + by_seeds**2 / (len(of_seeds) - 1)
-        half = float(stdtrit(variance**2 / parts, 0.975) * np.sqrt(variance))
-    return _interval(mean, mean - half, mean + half, rows, len(of_seeds))
+    seeds = len(of_seeds)
+    half = half_width(float(means.var(ddof=1)), rows, float(of_seeds.var(ddof=1) / seeds), seeds)
+    return _interval(mean, mean - half, mean + half, rows, seeds)
 
 
 def _resampled(values: Floats, tokens: Integers, seed: int) -> tuple[float, Floats, int]:

@@ -28,12 +28,13 @@ def _compared(entry: Round) -> str:
     count = (entry.get("evaluation") or {}).get("rows") or 0
     rows = f"{count} held-out row" + ("" if count == 1 else "s")
     found = entry.get("difference")
-    if found and found.get("seeds", 1) > 1:
-        rows += f" and {found['seeds']} seeds"
     if not found:
         return f"not compared with round 0 on {rows}"
     if not found["mean"] and not found["low"] and not found["high"]:
         return "the model is that of round 0, the data did not change"
+    seeds = found.get("seeds", 1)
+    # With one, what another seed of the training would do is not in the interval.
+    rows += f" and {seeds} seeds" if seeds > 1 else " and one seed"
     interval = f"95% interval {found['low']:+.4f} to {found['high']:+.4f}"
     back = ", rolled back" if entry.get("gate") == "rolled_back" else ""
     if entry.get("gate") == "undecided":

@@ -15,17 +15,8 @@ from ..agents.evaluator import holdout_from
 from ..core.config import RunConfig
 from ..core.errors import BudgetReached, ConfigError, Interrupted, UsageError
 from ..core.progress import Note, Report, silent
-from ..curation.comparison import (
-    ARMS,
-    BUDGETED,
-    Arm,
-    Held,
-    Spent,
-    arm_config,
-    difference,
-    pooling,
-    spent,
-)
+from ..curation.comparison import ARMS, BUDGETED, Arm, Spent, arm_config, spent
+from ..curation.pooling import Held, difference, pooling
 from ..formats.configuration import dump_config
 from ..stores.database import read_database
 from ..stores.facts import Facts
@@ -45,6 +36,7 @@ from .run import refuse_changed, resume, run
 
 COMPARISON = "comparison.json"
 PICTURE = "comparison.svg"
+CHOSEN = "lower, but chosen on these rows"
 OF = ("last", "export")
 """Which model of a run is compared: of the last round that was trained, and of the exported one."""
 
@@ -238,6 +230,9 @@ def _differences(
         for of in OF:
             apart = difference([(held[one, seed, of], held[other, seed, of]) for seed in seeds])
             told = None if apart is None else apart.as_dict()
+            if apart is not None and (of, other) == ("export", "none") and apart.high < 0:
+                # The lowest of several rounds, round 0 among them, is never above round 0.
+                told = {**apart.as_dict(), "says": CHOSEN}
             found.append({"arm": one, "against": other, "of": of, "difference": told})
     return found
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..stores.reviews import Word
-from .figures import count, duration, loss, several, signed_between
+from .figures import count, duration, loss, rests_on, several, signed_between
 
 Document = Mapping[str, Any]
 
@@ -90,12 +90,13 @@ def gate_line(entry: Document, margin: float | None) -> str | None:
     if gate == "baseline":
         return "the baseline that later rounds are held against"
     found = entry.get("difference")
-    rows = several((entry.get("evaluation") or {}).get("rows") or 0, "held-out row")
+    rows = (entry.get("evaluation") or {}).get("rows") or 0
     if not found:
-        return f"{_GATES.get(gate, gate)} on {rows}"
+        return f"{_GATES.get(gate, gate)} on {several(rows, 'held-out row')}"
     words = _tie(found, margin) if gate == "tie" else _GATES.get(gate, gate)
     interval = f"{found['mean']:+.4f} nats per token against round 0, 95% interval "
-    return f"{words}: {interval}{signed_between(found)}, on {rows}"
+    basis = rests_on(rows, found.get("seeds", 1))
+    return f"{words}: {interval}{signed_between(found)}, on {basis}"
 
 
 def _tie(found: Document, margin: float | None) -> str:

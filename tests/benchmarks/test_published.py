@@ -52,7 +52,8 @@ def test_a_document_is_kept_without_its_rows_and_fills_its_table(tmp_path: Path)
 
 
 def repair(seed: int, **other: Any) -> dict[str, Any]:
-    one = {**result(seed), "runs": {"middo": {}}}
+    rounds = [{"round": 0, "gate": "baseline", "flagged": 3, "dataset": {"rows": 16}}]
+    one = {**result(seed), "runs": {"middo": {"rounds": rounds}}}
     about = {"benchmark": "repair", "rows": 16, "teacher": "a table", **other}
     return {
         **about,
@@ -73,7 +74,11 @@ def test_seeds_of_a_repair_that_ran_apart_are_pooled(tmp_path: Path) -> None:
         file.write_text(json.dumps(repair(seed)))
     assert main(["--take", *map(str, reversed(files))], docs=tmp_path) == 0
     documents = read_documents(tmp_path / "results")
-    assert documents["repair-7"]["results"][0].keys() == {"seed", "counts", "losses"}
+    kept = documents["repair-7"]
+    assert not kept.keys() & {"arms", "differences"}
+    assert kept["results"][0].keys() == {"seed", "counts", "losses", "runs"}
+    (first,) = kept["results"][0]["runs"]["middo"]
+    assert (first["gate"], first["flagged"]) == ("baseline", 3) and "dataset" not in first
     whole = together(documents)["repair"]
     assert whole["seeds"] == [7, 17]
     assert whole.items() >= pooled([result(7), result(17)]).items()

@@ -13,7 +13,7 @@ from benchmarks.damage import Surroundings
 from benchmarks.defects import parsed, parts_main
 from benchmarks.originals import NEEDLESS, Originals, script
 from benchmarks.repair import seeded_folder
-from benchmarks.repair_figures import common, mended, pooled
+from benchmarks.repair_figures import PAIRS, common, mended, pooled
 from benchmarks.repair_tables import repair_tables, report
 from benchmarks.seeding import read_lines, seed_defects, write_rows
 from middo.agents.critic import GOALS
@@ -127,6 +127,8 @@ def test_seeds_are_pooled_and_told_apart() -> None:
     assert arms["middo"]["damaged"] == 8 and arms["middo"]["repaired"] == 2
     assert arms["middo"]["kinds"] == {"cut": [2, 8]}
     assert "damaged" not in arms["none"] and arms["none"]["gap_closed"] is None
+    means = {name: one["loss"] for name, one in arms.items()}
+    assert means["all clean"] < means["middo"] < means["none"]
     assert arms["all clean"]["gap_closed"] == {"share": 1.0, "each": [1.0, 1.0]}
     assert arms["middo"]["gap_closed"]["share"] == pytest.approx(0.5, abs=0.1)
     pairs = {(one["arm"], one["against"]): one["difference"] for one in found["differences"]}
@@ -140,20 +142,36 @@ def test_seeds_are_pooled_and_told_apart() -> None:
     assert "teacher: a table" in text and "2 of 8" in text
     headers, rows = repair_tables(found)["differences"]
     assert headers[2] == "says"
-    assert [row[0] for row in rows][-1] == "middo \N{MINUS SIGN} random"
-    assert {row[2] for row in rows} >= {"better"}
+    assert [row[0].split(" \N{MINUS SIGN} ") for row in rows] == [list(pair) for pair in PAIRS]
 
 
-def test_with_one_seed_the_tables_say_so_and_without_a_gap_no_share_is_told() -> None:
-    found = pooled([result(7)])
-    says = [row[2] for row in repair_tables(found)["differences"][1]]
-    assert "better in this one seed" in says
-    none = result(7)
-    none["losses"]["all clean"] = none["losses"]["none"]
-    found = pooled([none])
-    assert found["arms"]["middo"]["gap_closed"] is None
-    about = {"rows": 16, "share": 0.25, "holdout": 60, "rounds": 2, "seeds": [7]}
-    assert "no share is told" in report({**about, "model": "m", "teacher": "t", **found})
+def test_with_one_seed_the_tables_say_so() -> None:
+    says = {row[0]: row[2] for row in repair_tables(pooled([result(7)]))["differences"][1]}
+    assert says["all clean \N{MINUS SIGN} none"] == "better in this one seed"
+
+
+def test_without_a_gap_no_share_is_told() -> None:
+    seeds = [result(7), result(8), result(9)]
+    seeds[1]["losses"]["all clean"] = seeds[1]["losses"]["none"]
+    found = pooled(seeds)
+    closed = found["arms"]["middo"]["gap_closed"]
+    assert closed["each"][1] is None and None not in (closed["each"][0], closed["each"][2])
+    assert closed["share"] is None  # with one seed in three that has no gap
+    rows = {row[0]: row[1:] for row in repair_tables(found)["holdout"][1]}
+    assert rows["middo"][1] == "no gap" and ", no gap, " in rows["middo"][2]
+
+
+def test_a_row_without_a_loss_in_one_arm_is_left_out_of_all() -> None:
+    whole, spoilt = result(7), result(7)
+    spoilt["losses"]["random"]["row-3"] = (None, 10)
+    for arm in ("none", "middo", "all clean"):
+        del whole["losses"][arm]["row-3"]
+    del whole["losses"]["random"]["row-3"]
+    assert pooled([spoilt]) == pooled([whole])
+    for arm in whole["losses"]:
+        whole["losses"][arm] = {}
+    with pytest.raises(ValueError, match="no hold-out row has a loss"):
+        pooled([whole])
 
 
 def arguments(folder: Path, model: Path, *more: str) -> argparse.Namespace:

@@ -36,8 +36,8 @@ Round 0 to 1: 10 samples were flagged
                 1 x the prompt lost a number
   caution     losses of base and tuned model agree (0.97)
 
-Result      best round 1: no measurable difference from round 0 on 24 held-out rows (-0.0121,
-            95% interval -0.0312 to +0.0074)
+Result      best round 1: no measurable difference from round 0 on 24 held-out rows and one seed
+            (-0.0121, 95% interval -0.0312 to +0.0074)
 Tokens      12,345 read and 2,345 written in 31 calls; no cost, all models are local
 Time        8 min 12 s: train 2 min 55 s, diagnose 2 min 00 s, evaluate 40 s, prepare 1.2 s
 Export      runs/20261122-100000-ab12cd/export (data, model, README.md)
@@ -62,7 +62,7 @@ def difference(mean: float, low: float, high: float) -> dict[str, float]:
         (
             with_round(1, gate="better", difference=difference(-0.05, -0.08, -0.02)),
             "best round 1: better than round 0 by 0.0500 nats per token on 24 held-out rows "
-            "(95% interval -0.0800 to -0.0200)",
+            "and one seed (95% interval -0.0800 to -0.0200)",
         ),
         (
             {
@@ -70,8 +70,8 @@ def difference(mean: float, low: float, high: float) -> dict[str, float]:
                 "best_round": 0,
             },
             "best round 0: no refinement lowered the hold-out loss (round 1: worse than round 0 by "
-            "0.0500 nats per token on 24 held-out rows (95% interval +0.0200 to +0.0800), "
-            "rolled back)",
+            "0.0500 nats per token on 24 held-out rows and one seed (95% interval +0.0200 to "
+            "+0.0800), rolled back)",
         ),
         (
             {
@@ -79,8 +79,8 @@ def difference(mean: float, low: float, high: float) -> dict[str, float]:
                 "best_round": 0,
             },
             "best round 0: no refinement lowered the hold-out loss (round 1: no measurable "
-            "difference from round 0 on 24 held-out rows (+0.0100, 95% interval -0.0200 to "
-            "+0.0400))",
+            "difference from round 0 on 24 held-out rows and one seed (+0.0100, 95% interval "
+            "-0.0200 to +0.0400))",
         ),
         (
             with_round(
@@ -89,8 +89,8 @@ def difference(mean: float, low: float, high: float) -> dict[str, float]:
                 difference=difference(-0.05, -0.08, -0.02),
                 evaluation={"holdout_loss": 1.0, "rows": 12},
             ),
-            "best round 1: undecided, 12 held-out rows can't tell it from round 0 (-0.0500, "
-            "95% interval -0.0800 to -0.0200)",
+            "best round 1: undecided, 12 held-out rows and one seed can't tell it from round 0 "
+            "(-0.0500, 95% interval -0.0800 to -0.0200)",
         ),
         (
             with_round(1, evaluation=None),

@@ -21,7 +21,7 @@ def line(against_first: float, against_best: float, margin: float | None = 0.005
         "evaluation": {"rows": 40},
     }
     said = gate_line(entry, margin)
-    assert said is not None and said.endswith(", on 40 held-out rows")
+    assert said is not None and said.endswith(", on 40 held-out rows and one seed")
     return said.partition(": ")[0]
 
 

@@ -1,21 +1,28 @@
 """The tiny model trained on the same rows with many seeds: what chance alone does to a hold-out.
 
-    python -m tests.training.seeds
+    python -m tests.training.seeds --record
 
-records the losses that tests/curation/test_gate_on_noise.py judges, in seeds.json beside it.
+records, in 10 minutes, the losses that tests/curation/test_gate_on_noise.py judges, in seeds.json
+beside it. Without `--record` it prints what the gate says of those that are recorded, as
+docs/signals.md has it.
 """
 
 import json
 import random
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from middo.core.ids import content_hash
 from middo.core.measures import Item
 from middo.core.records import Message
+from middo.curation.gate import Gate, Judgement, judge
 from middo.training.checkpoints import UNFINISHED
 from middo.training.job import TrainingJob
 from tests.loop import PLACES, TOPICS, easy_answer
@@ -24,6 +31,42 @@ RECORDED = Path(__file__).parents[1] / "curation" / "seeds.json"
 TRIALS, TRAININGS = 20, 6
 """Trainings of a trial: three seeds for what stands, three others for what is judged against it."""
 HELD = 64
+MARGIN = 0.005
+
+
+def judged(seeds: int, better_by: float = 0.0) -> list[Judgement]:
+    """Judge recorded trainings with some seeds against others; only chance tells them apart.
+
+    Args:
+        seeds: of either side; the trials are as many as the recorded trainings allow.
+        better_by: taken off the losses of one side, in standard deviations of a seed's mean.
+    """
+    found = json.loads(RECORDED.read_text(encoding="utf-8"))
+    losses, tokens = np.array(found["losses"]), np.array(found["tokens"])
+    of_a_seed = np.average(losses, axis=1, weights=tokens).std(ddof=1)
+    trials = losses[: len(losses) // (2 * seeds) * 2 * seeds].reshape(-1, 2, seeds, HELD)
+    return [
+        judge(now - better_by * of_a_seed, before, before, tokens, margin=MARGIN, seed=7)
+        for before, now in trials
+    ]
+
+
+def table() -> str:
+    """Return what the gate says of noise, in Markdown."""
+    lines = [
+        "| trainings of each side | trials | `tie` | `better` | `rolled_back` | half the interval,"
+        " nats | a true gain of 3 and of 5 deviations is seen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for seeds in (1, 2, 3, 4, 5):
+        found = judged(seeds)
+        counted = Counter[Gate](one.gate for one in found)
+        half = np.mean([(one.against_first.high - one.against_first.low) / 2 for one in found])
+        gates = " | ".join(str(counted[gate]) for gate in ("tie", "better", "rolled_back"))
+        seen = (sum(one.gate == "better" for one in judged(seeds, by)) for by in (3, 5))
+        told = " and ".join(map(str, seen))
+        lines.append(f"| {seeds} | {len(found)} | {gates} | {half:.3f} | {told} |")
+    return "\n".join(lines)
 
 
 def rows() -> list[tuple[str, str]]:
@@ -100,4 +143,6 @@ def record() -> None:
 
 
 if __name__ == "__main__":
-    record()
+    if "--record" in sys.argv[1:]:
+        record()
+    sys.stdout.write(table() + "\n")

@@ -77,6 +77,12 @@ class _Mark:
     words: str
 
 
+def difference_unit(seeds: int) -> str:
+    """Return what stands below the axis of differences of hold-out losses."""
+    rests = "one seed: intervals over rows alone" if seeds == 1 else f"{seeds} seeds"
+    return f"difference of hold-out loss, nats per token; below 0 the first is better ({rests})"
+
+
 def differences(one: Apart) -> str:
     """Return a difference with its interval, signed."""
     return signed(f"{one.mean:+.4f} [{one.low:+.4f}, {one.high:+.4f}]")

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from ...core.errors import UsageError
 from ...inspection.comparing import Comparison, Side, compare
+from ...inspection.figures import rests_on
 from ...inspection.pairs import EVEN, Measure, PairRow
 from ...inspection.record import Record
 from .frame import frame
@@ -82,13 +83,14 @@ def _verdict(found: Comparison) -> str:
     if difference is None:
         return found.held.reason
     one, other = _named(found.before, found), _named(found.after, found)
-    amount = f"{abs(difference.mean):.4f} nats per token on {difference.rows:,} held-out rows"
+    basis = rests_on(difference.rows, difference.seeds)
+    amount = f"{abs(difference.mean):.4f} nats per token on {basis}"
     interval = f"95% interval {difference.low:+.4f} to {difference.high:+.4f}".replace("-", "−")
     if difference.low > 0:
         return f"{other} is worse than {_lower(one)} by {amount} ({interval})."
     if difference.high < 0:
         return f"{other} is better than {_lower(one)} by {amount} ({interval})."
-    return f"No measurable difference on {difference.rows:,} held-out rows ({interval})."
+    return f"No measurable difference on {basis} ({interval})."
 
 
 def _named(side: Side, found: Comparison) -> str:

@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.asking import opened_critic
-from benchmarks.counting import interval, told
+from benchmarks.critic_tables import report
 from benchmarks.gate_cases import Case, read_cases
 from benchmarks.gates import Gates, opened_proof
-from benchmarks.machine import table, write
+from benchmarks.machine import write
 from benchmarks.seeding import read_lines
 from middo.checks.context import Embed
+from middo.curation.scores import wilson
 from middo.providers.embedders import load_embedder
 
 SIDES = ("sound", "bad")
@@ -191,54 +192,8 @@ def _reasons(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _counted(found: Sequence[bool]) -> dict[str, Any]:
     if not found:
         return {"asked": 0, "accepted": 0}
-    low, high = interval(sum(found), len(found))
+    low, high = wilson(sum(found), len(found))
     return {"asked": len(found), "accepted": sum(found), "low": low, "high": high}
-
-
-def report(document: Mapping[str, Any]) -> str:
-    """Return the tables as text."""
-    gates = ("all checks", "critic", "proof", "chain")
-    proof = "" if document["proof"] else "; no --run: nothing was proved"
-    blocks = [f"critic {document['model']}, seed {document['seed']}{proof}"]
-    rows = [
-        [one["data"], one["side"], one["cases"], *(_share(one["gates"][gate]) for gate in gates)]
-        for one in document["groups"]
-    ]
-    title = "Share accepted, with 95 % interval (`sound` should be 1, `bad` 0)"
-    blocks.append(f"{title}\n{table(rows, ['data', 'side', 'cases', *gates])}")
-    names = dict.fromkeys(
-        name
-        for one in document["groups"]
-        for name, found in one["checks"].items()
-        if found["accepted"] < found["asked"]
-    )
-    rows = [
-        [name, *(_share(one["checks"].get(name)) for one in document["groups"])] for name in names
-    ]
-    headers = ["check", *(f"{one['data']} {one['side']}" for one in document["groups"])]
-    blocks.append(f"Share accepted by each check that refuses any\n{table(rows, headers)}")
-    rows = [
-        [one["data"], one["kind"], one["cases"], *(_share(one["gates"][gate]) for gate in gates)]
-        for one in document["kinds"]
-    ]
-    headers = ["data", "what is wrong", "cases", *gates]
-    blocks.append(f"Share of bad proposals accepted, by kind\n{table(rows, headers)}")
-    rows = [
-        [one["data"], one["side"], reason, count]
-        for one in document["groups"]
-        for reason, count in one["proof_reasons"].items()
-    ]
-    if rows:
-        headers = ["data", "side", "the proof refuses because", "times"]
-        blocks.append(f"Why the proof refuses\n{table(rows, headers)}")
-    without = sum(one["critic_without_answer"] for one in document["groups"])
-    if without:
-        blocks.append(f"{without} times the critic gave no usable answer: counted as refused")
-    return "\n\n".join(blocks)
-
-
-def _share(found: Mapping[str, Any] | None) -> str | None:
-    return None if found is None else told(found["accepted"], found["asked"])
 
 
 if __name__ == "__main__":

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.asking import opened_critic
-from benchmarks.counting import chosen, interval
+from benchmarks.counting import chosen
 from benchmarks.machine import table, write
 from middo.agents.critic import Critic, decide
 from middo.core.chat import AnswerFailed
 from middo.core.records import Axis, Message, Proposal, Sample, sample_id
+from middo.curation.scores import wilson
 
 SAMPLES = Path(__file__).parents[1] / "tests" / "hostile" / "samples.jsonl"
 LONGEST = 1_500
@@ -201,7 +202,7 @@ async def judged(critic: Critic, case: Bad, place: str, text: str, agreed: str) 
 def summed(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Return how many refused proposals pass with a hostile text, and with an ordinary one."""
     over = sum(pair.hostile.passed for pair in pairs)
-    low, high = interval(over, len(pairs))
+    low, high = wilson(over, len(pairs))
     return {
         "texts": name,
         "asked": len(pairs),

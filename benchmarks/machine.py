@@ -14,6 +14,9 @@ LIBRARIES = (
     *("langgraph", "vllm"),
 )
 
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+"""Headers, and rows of as many cells; None is an empty one."""
+
 
 def describe() -> dict[str, Any]:
     """Return processor, cores, memory, system, and the versions of the installed libraries."""

@@ -1,16 +1,17 @@
 """The tables of `docs/results.md` in Markdown, from the documents that the benchmarks wrote."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.critic_tables import critic_tables
 from benchmarks.detection_tables import JUDGES, SHARES
+from benchmarks.machine import Table
 from benchmarks.repair_figures import pooled
 from benchmarks.repair_tables import repair_tables
 
 Document = Mapping[str, Any]
 PER_SEED = frozenset({"machine", "seeds", "arms", "differences", "results"})
 """What differs between the documents of a repair's seeds."""
-GATES = ("all checks", "critic", "proof", "chain")
 COUNTED = {
     "complexity": "complexity",
     "diversity": "diversity",
@@ -33,7 +34,7 @@ def tables(documents: Mapping[str, Document]) -> dict[str, str]:
     for name, document in documents.items():
         made = _MAKERS.get(document["benchmark"])
         if made is not None:
-            found |= {f"{name}/{table}": text for table, text in made(document).items()}
+            found |= {f"{name}/{table}": markdown(*one) for table, one in made(document).items()}
     return found
 
 
@@ -146,65 +147,28 @@ def _flagged(documents: Sequence[Document], name: str) -> list[Any]:
     return [rows, *(f"{sum(one[axis] for one in found) / rows:.0%}" for axis in COUNTED)]
 
 
-def _remedies(document: Document) -> dict[str, str]:
+def _remedies(document: Document) -> dict[str, Table]:
     variants = document["quality"]
     some = variants["as it is"]
     return {
-        "quality": markdown(
+        "quality": (
             ["quality", *some["areas"], "mean, not built",
              f"damaged among the worst {some['worst']['0.08'][1]}"],
-            (
+            [
                 [name, *(f"{one['auc']:.2f}" for one in found["areas"].values()),
                  area(found["means"]["not built"]), found["worst"]["0.08"][0]]
                 for name, found in variants.items()
-            ),
+            ],
         ),
-        "prompts": markdown(
+        "prompts": (
             ["reading of the prompt", "disfluent against clean"],
-            ([name, area(found)] for name, found in document["prompts"].items()),
+            [[name, area(found)] for name, found in document["prompts"].items()],
         ),
     }  # fmt: skip
 
 
-def _critic(document: Document) -> dict[str, str]:
-    asked = [
-        gate
-        for gate in GATES
-        if any((one["gates"].get(gate) or {}).get("asked") for one in document["groups"])
-    ]
-
-    def told(one: Mapping[str, Any]) -> list[str | None]:
-        return [accepted(one["gates"].get(gate)) for gate in asked]
-
-    return {
-        "groups": markdown(
-            ["data", "side", *asked],
-            ([one["data"], one["side"], *told(one)] for one in document["groups"]),
-        ),
-        "kinds": markdown(
-            ["data", "what is wrong", *asked],
-            ([one["data"], one["kind"], *told(one)] for one in document["kinds"]),
-        ),
-        "reasons": markdown(
-            ["data", "side", "the proof refuses because", "times"],
-            (
-                [one["data"], one["side"], reason, count]
-                for one in document["groups"]
-                for reason, count in one.get("proof_reasons", {}).items()
-            ),
-        ),
-    }
-
-
-def accepted(found: Mapping[str, Any] | None) -> str | None:
-    """Return how many were accepted, with the interval of the share; None where none was asked."""
-    if not found or not found["asked"]:
-        return None
-    return f"{found['accepted']} of {found['asked']} ({found['low']:.2f}–{found['high']:.2f})"
-
-
-def _repair(document: Document) -> dict[str, str]:
-    return {name: markdown(*found) for name, found in repair_tables(document).items()}
-
-
-_MAKERS = {"remedies": _remedies, "critic": _critic, "repair": _repair}
+_MAKERS: dict[str, Callable[[Document], dict[str, Table]]] = {
+    "remedies": _remedies,
+    "critic": critic_tables,
+    "repair": repair_tables,
+}

@@ -1,15 +1,13 @@
 """The tables of the repair benchmark, for the terminal and for `docs/results.md`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.machine import table
+from benchmarks.machine import Table, table
 from benchmarks.repair_figures import ARMS
 
 REFINING = ("random", "middo")
 """Arms that refine rows."""
-Table = tuple[Sequence[str], list[list[Any]]]
-"""Headers, and rows of as many cells; None is an empty one."""
 
 
 def report(document: Mapping[str, Any]) -> str:

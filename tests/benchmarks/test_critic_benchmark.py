@@ -12,7 +12,8 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from benchmarks.asking import Asked
-from benchmarks.critic import main, report, summed
+from benchmarks.critic import main, summed
+from benchmarks.critic_tables import report
 from benchmarks.damage import REFUSALS
 from benchmarks.gate_cases import UNTOLD, Case, read_cases
 from benchmarks.gates import Gates
@@ -161,12 +162,13 @@ def test_shares_are_told_with_intervals_by_gate_and_kind() -> None:
     lines += [line("bad", "wrong solution", n < 2, True) for n in range(10)]
     found = summed(lines)
     sound, bad = found["groups"]
-    assert sound["gates"]["critic"] == {"asked": 10, "accepted": 10, "low": 0.722, "high": 1.0}
+    assert sound["gates"]["critic"] == {"asked": 10, "accepted": 10, "low": 0.7225, "high": 1.0}
     assert sound["checks"]["numbers"]["accepted"] == 9 and sound["gates"]["proof"]["asked"] == 0
     assert bad["side"] == "bad" and bad["gates"]["chain"]["accepted"] == 2
     assert bad["critic_without_answer"] == 8 and found["seconds"] == 20
     text = report({**found, "model": "none", "proof": None, "seed": 7})
-    assert "0.20 (0.06-0.51)" in text and "nothing was proved" in text
+    assert "2 of 10 (0.06–0.51)" in text and "nothing was proved" in text
+    assert "proof " not in text
     assert "numbers" in text and "length" not in text
     assert "8 times the critic gave no usable answer" in text
 

@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from benchmarks.asking import Asked
-from benchmarks.counting import chosen, interval, told
+from benchmarks.counting import chosen
 from benchmarks.injection import BAD, SAMPLES, measure, read_samples, report, summed
 from middo.agents.critic import Critic
 from middo.providers.line import Line
@@ -54,9 +54,3 @@ def test_few_texts_are_spread_over_all_kinds() -> None:
     few = chosen(samples, 40)
     assert len(few) == 40
     assert len({one["kind"] for one in few}) >= 10
-
-
-def test_the_interval_is_wilsons() -> None:
-    assert interval(0, 10) == (0.0, 0.278)
-    assert interval(5, 10) == (0.237, 0.763)
-    assert told(5, 10) == "0.50 (0.24-0.76)" and told(0, 0) is None

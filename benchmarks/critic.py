@@ -39,6 +39,8 @@ from middo.curation.scores import wilson
 from middo.providers.embedders import load_embedder
 
 SIDES = ("sound", "bad")
+BOUNDS = (0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
+"""Lower ends of the similarity band that are tried; 0.45 is the default for a changed prompt."""
 NONE = "none"
 
 
@@ -177,9 +179,18 @@ def _gates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "cases": len(lines),
         "gates": {name: _counted(found) for name, found in asked.items()},
         "checks": {name: _counted(found) for name, found in each.items()},
+        "bounds": _bounds(lines),
         "critic_without_answer": failed,
         "proof_reasons": dict(Counter(_reasons(lines)).most_common()),
     }
+
+
+def _bounds(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return how many changed prompts the similarity check would pass with other lower bounds."""
+    found = [line["cosine"] for line in lines if line.get("cosine") is not None]
+    if not found:
+        return {}
+    return {f"{low:.2f}": _counted([cosine >= low for cosine in found]) for low in BOUNDS}
 
 
 def _reasons(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:

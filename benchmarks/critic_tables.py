@@ -9,6 +9,7 @@ GATES = ("all checks", "critic", "proof", "chain")
 TITLES = {
     "groups": "Accepted, with the share's 95 % interval (of `sound` all should be, of `bad` none)",
     "checks": "Accepted by each check that refuses any",
+    "bounds": "Accepted by the similarity check with other lower bounds",
     "kinds": "Bad proposals accepted, by what is wrong with them",
     "reasons": "Why the proof refuses",
 }
@@ -37,6 +38,10 @@ def critic_tables(document: Mapping[str, Any]) -> dict[str, Table]:
         for name, found in one.get("checks", {}).items()
         if found["accepted"] < found["asked"]
     )
+    banded = [(f"{one['data']}, {one['side']}", one.get("bounds")) for one in groups]
+    banded += [(f"{one['data']}, {one['kind']}", one.get("bounds")) for one in kinds]
+    banded = [(name, bounds) for name, bounds in banded if bounds]
+    lows = list(banded[0][1]) if banded else []
     return {
         "groups": (
             ["data", "side", *asked],
@@ -45,6 +50,10 @@ def critic_tables(document: Mapping[str, Any]) -> dict[str, Table]:
         "checks": (
             ["check", *(f"{one['data']}, {one['side']}" for one in groups)],
             [[name, *(accepted(one["checks"].get(name)) for one in groups)] for name in checks],
+        ),
+        "bounds": (
+            ["lower bound", *(name for name, _ in banded)],
+            [[low, *(accepted(bounds[low]) for _, bounds in banded)] for low in lows],
         ),
         "kinds": (
             ["data", "what is wrong", *asked],

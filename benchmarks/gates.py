@@ -40,8 +40,9 @@ class Gates:
         """Return what each gate says of a case by itself, and whether the chain lets it pass.
 
         Keys: `checks` (name -> passed; those with embeddings too, though a run asks them only
-        after the others), `critic` and `proof` (`passed` and what was said; None where not asked)
-        and `chain`, with the gate that ended it.
+        after the others), `cosine` of the two prompts (None where they are the same), `critic` and
+        `proof` (`passed` and what was said; None where not asked) and `chain`, with the gate that
+        ended it.
         """
         context = _context(case, self.embed)
         verdicts = cheap_checks(case.proposal, context)
@@ -54,6 +55,9 @@ class Gates:
         fate, reason = await _chain(case, context, critique, proof)
         return {
             "checks": {verdict.name: verdict.passed for verdict in verdicts},
+            "cosine": next(
+                (one.numbers.get("cosine") for one in verdicts if one.name == "similarity"), None
+            ),
             "critic": said,
             "proof": proof and {"passed": proof.passed, "reason": proof.reason, **_figures(proof)},
             "chain": {"passed": fate == "accepted", "by": reason.partition(":")[0]},

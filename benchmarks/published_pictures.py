@@ -19,8 +19,8 @@ SIDES = {
 
 NO_LLM = "no LLM"
 CRITICS = {"none": NO_LLM}
-ABLATIONS = frozenset({"gates-bound"})
-"""Documents of gates that Middo does not have."""
+NOT_DRAWN = frozenset({"gates-bound", "similarity"})
+"""Documents of gates that Middo does not have, and of one check alone."""
 
 
 def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def pictures(documents: Mapping[str, Document]) -> dict[str, str]:
     for name, document in documents.items():
         if document["benchmark"] == "repair":
             found[name] = _repair(document)
-        if document["benchmark"] == "critic" and name not in ABLATIONS:
+        if document["benchmark"] == "critic" and name not in NOT_DRAWN:
             group, _, critic = name.partition("-")
             critics.setdefault(group, {})[CRITICS.get(critic, critic)] = document
     return found | {group: _gates(of_critic) for group, of_critic in critics.items()}

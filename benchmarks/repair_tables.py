@@ -79,7 +79,7 @@ def _loss(arm: str, one: Mapping[str, Any]) -> list[Any]:
 
 
 def _share(share: float | None) -> str:
-    return "no gap" if share is None else f"{share:.0%}"
+    return "not measurable" if share is None else f"{share:.0%}"
 
 
 def _difference(one: Mapping[str, Any]) -> list[Any]:

@@ -158,7 +158,7 @@ def test_without_a_gap_no_share_is_told() -> None:
     assert closed["each"][1] is None and None not in (closed["each"][0], closed["each"][2])
     assert closed["share"] is None  # with one seed in three that has no gap
     rows = {row[0]: row[1:] for row in repair_tables(found)["holdout"][1]}
-    assert rows["middo"][1] == "no gap" and ", no gap, " in rows["middo"][2]
+    assert rows["middo"][1] == "not measurable" and ", not measurable, " in rows["middo"][2]
 
 
 def test_a_row_without_a_loss_in_one_arm_is_left_out_of_all() -> None:

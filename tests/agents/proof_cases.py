@@ -57,6 +57,23 @@ SIMPLER = {
         "Another episode of women in science is out now",
         "Here are some hashtags for the post: #women #science #womeninscience #podcast #research",
     ),
+    "2caaf5cb2bfae924": (
+        "Suggest a list of six songs that are good to listen to while I write code on the weekend.",
+        "Here are six songs for a weekend of coding:\n- Intro by The xx\n- Candles by Jon Hopkins\n"
+        "- Train from Paris by Mindtrap\n- Take Me Back by WYS\n- Riverline by Tor\n"
+        "- The Dream by SwuM",
+    ),
+    "78ca6ee59cb850e9": (
+        "Write a short summary for the profile of a person on LinkedIn. Use the first person, and"
+        " leave a blank where the name of a school or a company belongs.",
+        "I have a degree in [field] from [school]. I now work as a [job title] for [company], where"
+        " I am responsible for [task]. In my free time I enjoy [hobby].",
+    ),
+    "b0bc04bc80140b4e": (
+        "What are other ways to say this?\n\nwhat we have expected",
+        "Here are some other ways to say it:\n- what we have hoped for\n"
+        "- what we have anticipated\n- what we have been waiting for\n- what we have predicted",
+    ),
 }
 """Easier exchanges in place of rows that are hard for the model, by the row's id."""
 

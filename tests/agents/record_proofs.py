@@ -33,9 +33,9 @@ MODEL = "smollm2-135m"
 MAX_LENGTH = 512
 NUMBERS = (
     *("answer_tokens", "prompt_tokens", "loss", "end", "peak"),
-    *("alone", "opening", "copied", "looped"),
+    *("alone", "opening", "copied", "looped", "prompt"),
 )
-ASKS: frozenset[Ask] = frozenset({"alone"})
+ASKS: frozenset[Ask] = frozenset({"alone", "prompt"})
 
 Done = Callable[[str, Measured], None]
 

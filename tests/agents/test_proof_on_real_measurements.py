@@ -5,18 +5,18 @@ of 28 and some 200 proposals; `record_proofs.py` makes it and says how. Calibrat
 flags and proofs are the real code. Seen when it was recorded, passed of those offered:
 
     proposal                              quality   complexity   diversity
-    honest: true answer or easier pair   11 of 12       9 of 9      1 of 5
-    echo, plain or after a polite word    0 of 24      0 of 12     0 of 10
-    a phrase or a sentence repeated       0 of 24      0 of 11     0 of 10
-    the original, made shorter            0 of 19       3 of 8           -
+    honest: true answer or easier pair   11 of 12     11 of 12      1 of 5
+    echo, plain or after a polite word    0 of 24      0 of 18     0 of 10
+    a phrase or a sentence repeated       0 of 24      0 of 17     0 of 10
+    the original, made shorter            0 of 19      3 of 12           -
     the honest answer, made shorter       7 of 21            -      0 of 5
-    "I don't know."                       0 of 12       0 of 6      0 of 5
-    a polite refusal                      0 of 12       0 of 6      0 of 5
+    "I don't know."                       0 of 12       0 of 9      0 of 5
+    a polite refusal                      0 of 12       0 of 9      0 of 5
     the prompt copied, plain or politely        -            -     0 of 10
     an unrelated prompt                         -            -      0 of 5
 
 True answers fail where they are as predictable as the easiest tenth of the rows (a corrected text,
-a list of titles). What passes and should not:
+a list of titles); an easier pair fails whose prompt is still unusual. What passes and should not:
 
 - A part of a list (complexity): a shorter list is a list. The rows are not flagged, so no run would
   propose it.
@@ -153,6 +153,8 @@ def proof_rows(signals: Signals, near: Density) -> dict[str, dict[str, Any]]:
         name: {
             "quality": None if np.isnan(signals.quality[i]) else float(signals.quality[i]),
             "answer_tokens": int(signals.answer_tokens[i]),
+            "prompt_tokens": int(signals.prompt_tokens[i]),
+            "loss_tuned": float(signals.loss_base[i]),  # m is b
             "neighbours": list(near.neighbours[i]),
         }
         for i, name in enumerate(signals.ids)

@@ -31,7 +31,7 @@ def report(document: Mapping[str, Any]) -> str:
 def critic_tables(document: Mapping[str, Any]) -> dict[str, Table]:
     """Return every table by its name; gates that were asked nothing have no column."""
     groups, kinds = document["groups"], document["kinds"]
-    asked = [gate for gate in GATES if any(_asked(one["gates"].get(gate)) for one in groups)]
+    asked = [gate for gate in GATES if any(accepted(one["gates"].get(gate)) for one in groups)]
     checks = dict.fromkeys(
         name
         for one in groups
@@ -72,14 +72,9 @@ def critic_tables(document: Mapping[str, Any]) -> dict[str, Table]:
 
 def accepted(found: Mapping[str, Any] | None) -> str | None:
     """Return how many were accepted, with the interval of the share; None where none was asked."""
-    if not _asked(found):
+    if not found or not found["asked"]:
         return None
-    assert found is not None
     return f"{found['accepted']} of {found['asked']} ({found['low']:.2f}–{found['high']:.2f})"
-
-
-def _asked(found: Mapping[str, Any] | None) -> bool:
-    return bool(found and found["asked"])
 
 
 def _cells(gates: Mapping[str, Any], asked: Sequence[str]) -> list[str | None]:

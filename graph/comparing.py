@@ -230,9 +230,9 @@ def _differences(
         for of in OF:
             apart = difference([(held[one, seed, of], held[other, seed, of]) for seed in seeds])
             told = None if apart is None else apart.as_dict()
-            if apart is not None and (of, other) == ("export", "none") and apart.high < 0:
+            if told is not None and (of, other) == ("export", "none") and told["high"] < 0:
                 # The lowest of several rounds, round 0 among them, is never above round 0.
-                told = {**apart.as_dict(), "says": CHOSEN}
+                told["says"] = CHOSEN
             found.append({"arm": one, "against": other, "of": of, "difference": told})
     return found
 

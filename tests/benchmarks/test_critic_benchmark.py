@@ -173,6 +173,16 @@ def test_shares_are_told_with_intervals_by_gate_and_kind() -> None:
     assert "8 times the critic gave no usable answer" in text
 
 
+def test_other_lower_bounds_are_counted_where_prompts_differ() -> None:
+    lines = [line("sound", "", True, True, cosine=cosine) for cosine in (0.44, 0.45, 0.9, None)]
+    found = summed(lines)
+    (group,) = found["groups"]
+    counted = {low: (one["accepted"], one["asked"]) for low, one in group["bounds"].items()}
+    assert (counted["0.40"], counted["0.45"], counted["0.80"]) == ((3, 3), (2, 3), (1, 3))
+    text = report({**found, "model": "none", "proof": None, "seed": 7})
+    assert "with other lower bounds" in text and "2 of 3" in text
+
+
 def test_reasons_of_refused_proofs_are_counted_each() -> None:
     said = [(False, "too easy; not sounder"), (False, "not sounder"), (True, "")]
     lines = [line("bad", "name", True, True, proof={"passed": p, "reason": r}) for p, r in said]

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from middo.cli.compare import _picture, compared_text
 from middo.curation.pooling import NO_DIFFERENCE
 from middo.formats.configuration import dump_config
@@ -81,7 +79,7 @@ def test_the_picture_has_the_pairs() -> None:
     assert "(one seed: intervals over rows alone)" in _picture({**DOCUMENT, "compared_seeds": [7]})
 
 
-def test_what_has_no_figure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_has_no_figure_is_told() -> None:
     nothing = {"arm": "middo", "against": "none", "of": "last", "difference": None}
     text = compared_text({**DOCUMENT, "differences": [nothing]}, Path("runs/arms"))
     assert "no held-out row in common" in text

@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.damage import BUILT, SEEDED
 from benchmarks.machine import table
-from benchmarks.ranking import Area, areas, mean_area, scores_of
+from benchmarks.ranking import Area, areas, mean_area
+from middo.agents.signal_table import floats
 
 AXES = ("complexity", "diversity", "quality")
 OTHERS = ("answer", "prompt", "random", "length", "form", "base loss", "ratings", "ifd")
@@ -48,9 +49,9 @@ def of_judge(lines: Sequence[Mapping[str, Any]], judge: str, seed: int) -> dict[
     """Return a judge's areas by kind, their means over kinds built and not, and its worst rows."""
     clean, by_kind, fits = _grouped(lines)
     scores = {
-        kind: scores_of([line["scores"][judge] for line in rows]) for kind, rows in by_kind.items()
+        kind: floats([line["scores"][judge] for line in rows]) for kind, rows in by_kind.items()
     }
-    sound = scores_of([line["scores"][judge] for line in clean])
+    sound = floats([line["scores"][judge] for line in clean])
     found, drawn = areas(sound, scores, fits, seed)
     groups = {
         "built": [kind for kind in by_kind if kind in BUILT],
@@ -77,7 +78,7 @@ def _grouped(
 
 def worst(lines: Sequence[Mapping[str, Any]], judge: str) -> dict[str, list[int]]:
     """Return share -> [damaged rows, all rows] among the rows that a judge ranks worst."""
-    scores = scores_of([line["scores"][judge] for line in lines])
+    scores = floats([line["scores"][judge] for line in lines])
     order = np.argsort(-scores, kind="stable")
     damaged = np.array([bool(line["kind"]) for line in lines])[order]
     counts = {share: max(round(share * len(lines)), 1) for share in SHARES}

@@ -81,6 +81,8 @@ def _read(path: Path) -> dict[str, Any]:
         sys.exit(f"--take {path}: can't be read ({error}); name what a benchmark wrote with --json")
     if not isinstance(document, dict) or not {"benchmark", "machine"} <= document.keys():
         sys.exit(f"--take {path}: is of no benchmark; name what one wrote with --json")
+    if document["benchmark"] == "repair" and "arms" not in document:
+        sys.exit(f"--take {path}: is kept already; name what the benchmark wrote with --json")
     return document
 
 

@@ -6,7 +6,7 @@ damaged rows apart, since they are different rows. All kinds of damage share the
 so that a mean over kinds has an interval too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,6 @@ def mean_area(
         return None
     mean = float(np.mean([found[kind].auc for kind in there]))
     return _area(mean, np.mean([resampled[kind] for kind in there], axis=0))
-
-
-def scores_of(values: Sequence[float | None]) -> Floats:
-    """Return scores as float64[n], NaN for None."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def negative(value: float | None) -> float | None:

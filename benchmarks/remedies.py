@@ -35,10 +35,11 @@ from benchmarks.damage import changed_fact
 from benchmarks.detection import difficulty, measure_others
 from benchmarks.detection_tables import of_judge
 from benchmarks.machine import table, write
-from benchmarks.ranking import Area, areas, negative, scores_of
+from benchmarks.ranking import Area, areas, negative
 from benchmarks.seeding import read_lines
 from benchmarks.stages import opened
 from middo.agents.calibrating import ROW_ASKS, calibration_rows
+from middo.agents.signal_table import floats
 from middo.core.measures import Ask, Item, Measured
 from middo.core.records import sample_id
 from middo.graph.deps import Deps
@@ -221,7 +222,7 @@ def compared(
     """Return the area of a reading of prompts, disfluent rows against clean ones."""
     inside = [line for line in lines if line["id"] in scores]
     bad, good = (
-        scores_of([scores[x["id"]] for x in inside if bool(x["kind"]) == broken])
+        floats([scores[x["id"]] for x in inside if bool(x["kind"]) == broken])
         for broken in (True, False)
     )
     fits = {"disfluent": np.ones(len(good), dtype=bool)}

@@ -151,10 +151,6 @@ def _rows_of_all(results: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return rows
 
 
-def _known(found: Sequence[Any] | None) -> bool:
-    return found is not None and found[0] is not None and bool(np.isfinite(found[0]))
-
-
 def _held(losses: Mapping[str, Sequence[Any]], rows: Sequence[str]) -> Held:
     return Held(
         tuple(rows),

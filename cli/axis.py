@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.amounts import several
 from ..inspection.axis import View, beyond, choice, meaning, missing, origin, threshold
-from ..inspection.figures import aligned, percent, several
+from ..inspection.figures import aligned, percent
 from ..inspection.histogram import Bin, drawn, histogram
 from .output import clean, labelled, wrapped
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..core.amounts import several
 from ..core.errors import ConfigError, Interrupted, MiddoError, RunLocked
 from ..core.redaction import redact
-from ..inspection.figures import DASH, aligned, count, duration, loss, several
+from ..inspection.figures import DASH, aligned, count, duration, loss
 from .loop import Choice, headed, keep_quiet
 from .output import Reply, clean, labelled
 from .plan import hosts_lines

@@ -6,9 +6,9 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
+from ..core.amounts import several
 from ..core.errors import UsageError
 from ..graph.deciding import Review, Said, repeated
-from ..inspection.figures import several
 from ..inspection.reviews import Waiting
 from .output import labelled
 from .proposal import COLUMN, show, show_edit

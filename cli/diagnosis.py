@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.amounts import several
 from ..inspection.axis import VIEWS, View
 from ..inspection.calibrated import Kind, kinds, ratings
-from ..inspection.figures import DASH, aligned, count, percent, several
+from ..inspection.figures import DASH, aligned, count, percent
 from .axis import INDENT, WIDTH, Rows, axis_section, times
 from .output import clean, labelled, shortened, wrapped
 

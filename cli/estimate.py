@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.amounts import several
 from ..core.config import RunConfig
 from ..curation.effort import REMOTE_TOKENS, REMOTE_WAIT
 from ..curation.estimate import ACCEPTED, AGAIN, COURSES, REACHES_CRITIC, SEEDS
-from ..inspection.figures import aligned, duration, several
+from ..inspection.figures import aligned, duration
 from .loop import Choice, keep_quiet
 from .output import Reply, clean, wrapped
 

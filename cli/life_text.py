@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from ..core.amounts import several
 from ..core.records import Message
-from ..inspection.figures import aligned, several
+from ..inspection.figures import aligned
 from ..inspection.life import Life, Reading, RoundOfLife
 from ..inspection.reviews import edited
 from ..inspection.sentences import word_line

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.amounts import several
 from ..core.config import RunConfig, TeacherConfig
-from ..inspection.figures import aligned, count, several
+from ..inspection.figures import aligned, count
 from .output import clean, shortened
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from ..core.amounts import several
 from ..core.records import Message
 from ..inspection.diff import Piece, word_diff
-from ..inspection.figures import several
 from ..inspection.reviews import Waiting
 from .output import clean, labelled, shortened
 

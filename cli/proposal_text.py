@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.amounts import several
 from ..core.records import Message
 from ..core.trace import Call
-from ..inspection.figures import aligned, count, duration, several
+from ..inspection.figures import aligned, count, duration
 from ..inspection.life import Attempt, Gate
 from .output import clean
 from .styled import Sheet

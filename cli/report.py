@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..inspection.figures import count, several
+from ..core.amounts import several
+from ..inspection.figures import count
 from ..inspection.record import open_record
 from ..viewer.placing import place
 from ..viewer.report import Report, write_report

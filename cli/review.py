@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
+from ..core.amounts import several
 from ..core.errors import UsageError
 from ..formats.decisions import read_decisions
 from ..graph.deciding import Review, open_review
-from ..inspection.figures import aligned, several
+from ..inspection.figures import aligned
 from ..inspection.reviews import Waiting, under_review
 from ..stores.database import read_database
 from ..stores.reviews import Word

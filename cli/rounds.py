@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..inspection.figures import DASH, aligned, between, count, duration, loss, several
+from ..core.amounts import several
+from ..inspection.figures import DASH, aligned, between, count, duration, loss
 from .output import clean, shortened
 
 Round = Mapping[str, Any]

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.amounts import several
 from ..curation.verdict import verdict
-from ..inspection.figures import DASH, duration, loss, several
+from ..inspection.figures import DASH, duration, loss
 from ..inspection.sentences import data_line, set_aside_line, time_line, tokens_line
 from .output import clean
 from .rounds import round_steps, round_table, waiting

@@ -7,10 +7,11 @@ from datetime import datetime
 from json import dumps
 from pathlib import Path
 
+from ..core.amounts import several
 from ..core.errors import UsageError
 from ..core.prefixes import beginning, near, some
 from ..core.trace import Call
-from ..inspection.figures import DASH, aligned, count, duration, several
+from ..inspection.figures import DASH, aligned, count, duration
 from ..stores.lock import is_locked
 from ..stores.runs import read_run
 from ..stores.trace_reader import CallsWanted, Sums, TraceReader, open_traces

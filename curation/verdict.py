@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.amounts import rests_on, several
+
 Round = Mapping[str, Any]
 
 
@@ -26,15 +28,12 @@ def verdict(rounds: Sequence[Round], best: int | None) -> str:
 def _compared(entry: Round) -> str:
     """Compare a round with round 0 by the interval of their paired difference."""
     count = (entry.get("evaluation") or {}).get("rows") or 0
-    rows = f"{count} held-out row" + ("" if count == 1 else "s")
     found = entry.get("difference")
     if not found:
-        return f"not compared with round 0 on {rows}"
+        return f"not compared with round 0 on {several(count, 'held-out row')}"
     if not found["mean"] and not found["low"] and not found["high"]:
         return "the model is that of round 0, the data did not change"
-    seeds = found.get("seeds", 1)
-    # With one, what another seed of the training would do is not in the interval.
-    rows += f" and {seeds} seeds" if seeds > 1 else " and one seed"
+    rows = rests_on(count, found.get("seeds", 1))
     interval = f"95% interval {found['low']:+.4f} to {found['high']:+.4f}"
     back = ", rolled back" if entry.get("gate") == "rolled_back" else ""
     if entry.get("gate") == "undecided":

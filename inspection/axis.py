@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.amounts import several
 from ..signals.complexity import SHORTEST_ANSWER
-from .figures import count, percent, several
+from .figures import count, percent
 
 
 @dataclass(frozen=True, slots=True)

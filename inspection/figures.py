@@ -11,16 +11,6 @@ def count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else DASH
 
 
-def several(value: int, noun: str) -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{value:,} {noun}" + ("" if value == 1 else "s")
-
-
-def rests_on(rows: int, seeds: int) -> str:
-    """Return `24 held-out rows and one seed`: with one, another may turn a difference round."""
-    return f"{several(rows, 'held-out row')} and {'one seed' if seeds == 1 else f'{seeds} seeds'}"
-
-
 def duration(seconds: Any) -> str:
     """Return seconds as `4.2 s`, `35 s`, `4 min 05 s` or `1 h 02 min`."""
     if not isinstance(seconds, int | float):

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..core.amounts import several
 from . import axis as words
 from .axis import VIEWS, View
 from .calibrated import Kind, kinds, ratings
 from .clusters import ClusterTable, cluster_table
 from .columns import Columns
 from .diagnoses import understood
-from .figures import several
 from .histogram import Bin, histogram
 from .points import Points, drawn_points, with_fates
 from .record import Record

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..core.amounts import rests_on, several
 from ..stores.reviews import Word
-from .figures import count, duration, loss, rests_on, several, signed_between
+from .figures import count, duration, loss, signed_between
 
 Document = Mapping[str, Any]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..core.amounts import several
 from ..core.redaction import without_keys
 from ..inspection import figures
 from .classes import class_of
@@ -30,7 +31,7 @@ def environment() -> Environment:
         class_of=class_of,
         plain=plain,
         count=figures.count,
-        several=figures.several,
+        several=several,
         duration=figures.duration,
         loss=figures.loss,
         between=figures.between,

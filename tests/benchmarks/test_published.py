@@ -107,8 +107,12 @@ def test_an_empty_cell_is_none() -> None:
     assert markdown(["a", "b"], [[1, None]]) == "| a | b |\n| --- | --- |\n| 1 |  |"
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"benchmark": "repair"}'])
-def test_what_no_benchmark_wrote_is_not_taken(tmp_path: Path, text: str) -> None:
+KEPT = '{"benchmark": "repair", "machine": {}, "results": []}'
+"""A repair's document as `docs/results/` holds it, without what is pooled."""
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"benchmark": "repair"}', KEPT])
+def test_what_no_benchmark_wrote_so_is_not_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(SystemExit, match=r"other\.json.*name what"):
         main(["--take", str(tmp_path / "other.json")], docs=tmp_path)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.ranking import areas, mean_area, scores_of
+from benchmarks.ranking import areas, mean_area
+from middo.agents.signal_table import floats
 from middo.signals.roc import auc
 
 ALL = np.array([True] * 50)
@@ -21,14 +22,14 @@ def test_an_area_is_the_share_of_pairs_and_lies_in_its_interval() -> None:
 
 
 def test_a_row_without_a_score_is_ranked_best() -> None:
-    clean = scores_of([0.1, 0.2, None, 0.4])
-    found, _ = areas(clean, {"cut": scores_of([None])}, {"cut": np.array([True] * 4)}, 7)
+    clean = floats([0.1, 0.2, None, 0.4])
+    found, _ = areas(clean, {"cut": floats([None])}, {"cut": np.array([True] * 4)}, 7)
     assert found["cut"].auc == 0.125  # a tie with the one clean row that has none either
 
 
 def test_damaged_rows_are_held_against_the_clean_rows_that_fit() -> None:
-    clean, fits = scores_of([1.0, 1.0, 0.0, 0.0]), np.array([False, False, True, True])
-    found, _ = areas(clean, {"number": scores_of([0.5, 0.6])}, {"number": fits}, 7)
+    clean, fits = floats([1.0, 1.0, 0.0, 0.0]), np.array([False, False, True, True])
+    found, _ = areas(clean, {"number": floats([0.5, 0.6])}, {"number": fits}, 7)
     assert found["number"].auc == 1.0
 
 

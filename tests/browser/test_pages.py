@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from middo.core.amounts import several
 from middo.core.records import Axis
-from middo.inspection.figures import several
 from middo.inspection.record import Record, open_record
 from middo.inspection.samples import Query
 from middo.inspection.table import rows

@@ -5,8 +5,9 @@ import pytest
 
 from middo.cli.rounds import axis_lines, round_table
 from middo.cli.summary import status_text, summary_text
+from middo.core.amounts import several
 from middo.curation.verdict import verdict
-from middo.inspection.figures import aligned, count, duration, several
+from middo.inspection.figures import aligned, count, duration
 
 from .documents import finished, with_round
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...inspection.figures import several
+from ...core.amounts import several
 from .axes import WIDTH, breadth
 from .marks import Series, legend
 from .svg import group, nothing, picture, tag, text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...inspection.figures import several
+from ...core.amounts import several
 from .axes import WIDTH, Box, Scale, level, margin, scale, signed, upright
 from .marks import Series, legend, mark
 from .svg import group, line, nothing, picture, polyline, text

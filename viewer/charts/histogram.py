@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ...inspection.figures import several
+from ...core.amounts import several
 from ...inspection.histogram import Bin
 from .axes import LETTER, WIDTH, Box, counting, level, margin, scale, tick_labels, upright
 from .svg import group, line, nothing, picture, tag, text

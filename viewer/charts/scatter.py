@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from ...inspection.figures import several
+from ...core.amounts import several
 from .axes import WIDTH, Box, level, margin, tick_labels, upright
 from .marks import legend
 from .points import Cloud, Layout, clouds, lay_out, used

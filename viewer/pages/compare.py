@@ -6,9 +6,9 @@ from typing import Any, get_args
 
 from starlette.requests import Request
 
+from ...core.amounts import rests_on
 from ...core.errors import UsageError
 from ...inspection.comparing import Comparison, Side, compare
-from ...inspection.figures import rests_on
 from ...inspection.pairs import EVEN, Measure, PairRow
 from ...inspection.record import Record
 from .frame import frame

@@ -8,9 +8,10 @@ import numpy as np
 from markupsafe import Markup
 from starlette.requests import Request
 
+from ...core.amounts import several
 from ...core.errors import UsageError
 from ...inspection.diagnoses import understood
-from ...inspection.figures import between, count, duration, loss, several
+from ...inspection.figures import between, count, duration, loss
 from ...inspection.pictures import AxisPicture, RoundPicture, round_picture
 from ...inspection.points import Points
 from ...inspection.record import Record

@@ -12,10 +12,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from ...core.amounts import several
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...inspection import sentences, task_scores
-from ...inspection.figures import DASH, count, duration, loss, several
+from ...inspection.figures import DASH, count, duration, loss
 from ...inspection.record import Record
 from ...inspection.spending import spending
 from ...inspection.steps import Standing, standing

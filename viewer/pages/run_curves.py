@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...inspection.figures import several
+from ...core.amounts import several
 from ...inspection.spending import Spending
 from ..charts.bars import FATES, Bar, fates_chart, money, spending_chart
 from ..charts.curves import AXES, Estimate, difference_curve, flag_curve, loss_curve

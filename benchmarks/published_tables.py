@@ -1,6 +1,6 @@
 """The tables of `docs/results.md` in Markdown, from the documents that the benchmarks wrote."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.critic_tables import critic_tables
@@ -12,6 +12,7 @@ from benchmarks.repair_tables import repair_tables
 Document = Mapping[str, Any]
 PER_SEED = frozenset({"machine", "seeds", "arms", "differences", "results"})
 """What differs between the documents of a repair's seeds."""
+OTHER_AXES = ("complexity", "diversity")
 COUNTED = {
     "complexity": "complexity",
     "diversity": "diversity",
@@ -63,11 +64,7 @@ def together(documents: Mapping[str, Document]) -> dict[str, Document]:
             other.append("hold-out rows")
         if other:
             raise ValueError(f"{stem}: its seeds differ in {', '.join(other)}; measure them alike")
-        found[stem] = {
-            **about,
-            "seeds": seen,
-            **pooled(results),
-        }
+        found[stem] = {**about, **pooled(results)}
     return found
 
 
@@ -93,6 +90,7 @@ def _detection(documents: Sequence[Document]) -> dict[str, str]:
     kinds = [kind for kind in first["counts"] if kind != "clean"]
     seeds = [f"seed {one['seed']}" for one in documents]
     means = ("built", "not built")
+    areas = [one["areas"] for one in documents]
     quality = [
         [kind, *(area(one["areas"]["quality"][kind]) for one in documents)] for kind in kinds
     ]
@@ -129,7 +127,17 @@ def _detection(documents: Sequence[Document]) -> dict[str, str]:
         "detection/worst": markdown(["judge", *(f"worst {s:.0%}" for s in SHARES)], worst),
         "detection/flagged": markdown(
             ["rows that are", "rows", *COUNTED.values()],
-            ([name, *_flagged(documents, name)] for name in (*kinds, "clean")),
+            [
+                *([name, *_flagged(documents, name)] for name in (*kinds, "clean")),
+                ["damaged, of those flagged", None, *_precision(documents, kinds)],
+            ],
+        ),
+        "detection/axes": markdown(
+            ["kind", *(f"{axis}, {seed}" for axis in OTHER_AXES for seed in seeds)],
+            (
+                [kind, *(area(of[axis][kind]) for axis in OTHER_AXES for of in areas)]
+                for kind in kinds
+            ),
         ),
     }
 
@@ -145,6 +153,14 @@ def _flagged(documents: Sequence[Document], name: str) -> list[Any]:
     found = [one["flagged"][name] for one in documents]
     rows = sum(one["rows"] for one in found)
     return [rows, *(f"{sum(one[axis] for one in found) / rows:.0%}" for axis in COUNTED)]
+
+
+def _precision(documents: Sequence[Document], kinds: Sequence[str]) -> Iterator[str]:
+    """Yield per axis the share of damaged rows among those flagged, all seeds summed."""
+    for axis in COUNTED:
+        bad = sum(one["flagged"][kind][axis] for one in documents for kind in kinds)
+        sound = sum(one["flagged"]["clean"][axis] for one in documents)
+        yield f"{bad / (bad + sound):.0%}"
 
 
 def _remedies(document: Document) -> dict[str, Table]:

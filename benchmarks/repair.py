@@ -104,7 +104,7 @@ def main(choice: argparse.Namespace) -> int:
     rows = fitting_rows(choice)
     results = [one_seed(choice, rows, seed) for seed in seeds]
     document = {
-        **{"benchmark": "repair", **settings, "rows": rows, "seeds": seeds},
+        **{"benchmark": "repair", **settings, "rows": rows},
         "teacher": settings["teacher"] or _table(choice.needless),
         **pooled(results),
         "results": results,

@@ -103,7 +103,8 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of every arm over all seeds, and the differences between arms.
 
     Counts are summed. Hold-out losses are compared as `middo compare` does: paired by row and
-    seed, with an interval that holds the variance over rows and, of several seeds, over seeds.
+    seed, with an interval that holds the variance over rows and, of several seeds, over seeds;
+    and in each seed by itself, over rows alone.
     A share of the gap between `none` and `all clean` is told of the seeds in which the gap itself
     is measurable, and over all of them where it is over all.
 
@@ -119,6 +120,7 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     gaps = list(zip(held["all clean"], held["none"], strict=True))
     measurable = [_apart([gap]).high < 0 for gap in gaps], _apart(gaps).high < 0
     return {
+        "seeds": [one["seed"] for one in results],
         "arms": {
             arm: {
                 **_summed([one["counts"].get(arm, {}) for one in results]),
@@ -130,9 +132,11 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "differences": [
             {
                 **{"arm": arm, "against": other},
-                "difference": _apart(list(zip(held[arm], held[other], strict=True))).as_dict(),
+                "difference": _apart(pairs).as_dict(),
+                "by_seed": [_apart([pair]).as_dict() for pair in pairs],
             }
             for arm, other in PAIRS
+            for pairs in [list(zip(held[arm], held[other], strict=True))]
         ],
     }
 

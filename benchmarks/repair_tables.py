@@ -21,6 +21,7 @@ def report(document: Mapping[str, Any]) -> str:
         f"Repaired, by kind of damage\n{_text(found['kinds'])}",
         f"Hold-out loss, nats per token, after the last refinement\n{_text(found['holdout'])}",
         f"Against each other, with 95 % intervals\n{_text(found['differences'])}",
+        f"The same in each seed, over rows alone\n{_text(found['seeds'])}",
     ]
     return "\n\n".join(blocks)
 
@@ -46,8 +47,15 @@ def repair_tables(document: Mapping[str, Any]) -> dict[str, Table]:
             [_loss(arm, arms[arm]) for arm in ARMS],
         ),
         "differences": (
-            ["arms", "difference", "says", "by seed"],
-            [_difference(one) for one in document["differences"]],
+            ["arms", "difference", "says"],
+            [
+                [_pair(one), _interval(one["difference"]), one["difference"]["says"]]
+                for one in document["differences"]
+            ],
+        ),
+        "seeds": (
+            ["arms", *(f"seed {seed}" for seed in document["seeds"])],
+            [[_pair(one), *map(_interval, one["by_seed"])] for one in document["differences"]],
         ),
     }
 
@@ -82,11 +90,9 @@ def _share(share: float | None) -> str:
     return "not measurable" if share is None else f"{share:.0%}"
 
 
-def _difference(one: Mapping[str, Any]) -> list[Any]:
-    apart = one["difference"]
-    return [
-        f"{one['arm']} \N{MINUS SIGN} {one['against']}",
-        f"{apart['mean']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})",
-        apart["says"],
-        ", ".join(f"{mean:+.4f}" for mean in apart["each"]),
-    ]
+def _pair(one: Mapping[str, Any]) -> str:
+    return f"{one['arm']} \N{MINUS SIGN} {one['against']}"
+
+
+def _interval(apart: Mapping[str, Any]) -> str:
+    return f"{apart['mean']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})"

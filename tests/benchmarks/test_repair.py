@@ -137,12 +137,17 @@ def test_seeds_are_pooled_and_told_apart() -> None:
         pairs["middo", "none"]["mean"] - pairs["random", "none"]["mean"], abs=2e-4
     )
     assert len(chosen["each"]) == 2
-    about = {"rows": 16, "share": 0.25, "holdout": 60, "rounds": 2, "seeds": [7, 17]}
+    about = {"rows": 16, "share": 0.25, "holdout": 60, "rounds": 2}
     text = report({**about, "model": "tiny", "teacher": "a table", **found})
     assert "teacher: a table" in text and "2 of 8" in text
     headers, rows = repair_tables(found)["differences"]
     assert headers[2] == "says"
     assert [row[0].split(" \N{MINUS SIGN} ") for row in rows] == [list(pair) for pair in PAIRS]
+    headers, rows = repair_tables(found)["seeds"]
+    assert headers == ["arms", "seed 7", "seed 17"]
+    for place, seed in enumerate((7, 17)):
+        alone = repair_tables(pooled([result(seed)]))["differences"][1]
+        assert [row[1 + place] for row in rows] == [row[1] for row in alone]
 
 
 def test_with_one_seed_the_tables_say_so() -> None:

@@ -19,7 +19,7 @@ best, since it would never be flagged.
 
 `--out` keeps everything: `run/` is a run folder that stands before `refine`, `signals.jsonl` holds
 the figures of every row. The same command goes on with what was interrupted, and makes the tables
-again from `signals.jsonl` once that is there. `--rows` and `--damaged` shrink it.
+again from `signals.jsonl` once that is there. `--rows`, `--damaged` and `--kinds` shrink it.
 """
 
 import argparse
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--rows", type=int, default=1400, help="clean rows")
     parser.add_argument("--damaged", type=int, default=40, help="damaged rows of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=SEEDED, default=list(SEEDED))
     parser.add_argument("--seed", type=int, default=7)
 
 
@@ -75,7 +76,7 @@ def main(choice: argparse.Namespace) -> int:
     choice.out.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": [Path(file).name for file in choice.data],
-        **{name: getattr(choice, name) for name in ("rows", "damaged", "seed", "model")},
+        **{name: getattr(choice, name) for name in ("rows", "damaged", "kinds", "seed", "model")},
     }
     refuse_other(choice.out / "settings.json", settings)
     signals = choice.out / "signals.jsonl"
@@ -108,8 +109,8 @@ def seeded_files(choice: argparse.Namespace) -> tuple[Path, Path]:
     rows, ways = read_rows(choice.data)
     around = Surroundings(rows, ways)
     apart = {"": round(HOLDOUT_SHARE * choice.rows)}
-    apart |= {kind: round(HOLDOUT_SHARE * choice.damaged) for kind in SEEDED}
-    counts = {kind: choice.damaged + apart[kind] for kind in SEEDED}
+    apart |= {kind: round(HOLDOUT_SHARE * choice.damaged) for kind in choice.kinds}
+    counts = {kind: choice.damaged + apart[kind] for kind in choice.kinds}
     clean = choice.rows + apart[""]
     try:
         seeded = seed_defects(rows, around, clean=clean, counts=counts, seed=choice.seed)

@@ -10,11 +10,13 @@ same damaged rows:
     without KIND        without one kind of control
     + numbers           with a further kind of control: one number of the answer changed
     + evasion           with a further kind of control: an answer that says nothing
+    + sentences         with a further kind of control: an answer cut at a sentence end
 
 A disfluent question is damage of the prompt, which no signal of the answer can see well. Three
 readings of the prompt are held beside complexity, which has taken the second of them up: L(p), the
 prompt's own loss; its distance from what prompts of that length have; and recoverability,
-L(p) − L(p|a), which a prompt that its answer explains badly lacks.
+L(p) − L(p|a), which a prompt that its answer explains badly lacks. A run without disfluent
+questions has none of that.
 
 A variant that reads its damage from controls in the same likeness says how well that damage can be
 found at all, not how well an unknown one would be.
@@ -31,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.damage import changed_fact
+from benchmarks.damage import changed_fact, cut_at_sentence_end
 from benchmarks.detection import difficulty, measure_others
 from benchmarks.detection_tables import of_judge
 from benchmarks.machine import table, write
@@ -82,7 +84,8 @@ def main(choice: argparse.Namespace) -> int:
     lines = read_lines(choice.out / "signals.jsonl")
     with opened(choice.out / "run") as deps:
         quality = variants(deps)
-        prompts = prompt_readings(deps, lines)
+        disfluent = any(line["kind"] == "disfluent" for line in lines)
+        prompts = prompt_readings(deps, lines) if disfluent else {}
     ranked = [
         {**line, "scores": {name: said[line["id"]] for name, (_, said) in quality.items()}}
         for line in lines
@@ -167,9 +170,14 @@ def _evasive(answer: str, number: int) -> str | None:
     return EVASIONS[number % len(EVASIONS)]
 
 
+def _first_sentences(answer: str, number: int) -> str | None:
+    return cut_at_sentence_end(answer)
+
+
 FURTHER: dict[str, Callable[[str, int], str | None]] = {
     "numbers": _wrong_number,
     "evasion": _evasive,
+    "sentences": _first_sentences,
 }
 """Kinds of control that Middo does not build: (answer, place) -> control."""
 
@@ -258,10 +266,9 @@ def report(document: Mapping[str, Any]) -> str:
         f" {number}\n{table(rows, [*headers, 'damaged'])}",
         "How well further controls are told from real answers (a kind counts from 0.6 at the lower"
         f" end)\n{table(further, ['controls', 'area', 'lower end', 'counts'])}",
-        "Disfluent questions against clean ones, area under the ROC curve\n"
-        + table(
-            [[name, str(Area(**area))] for name, area in document["prompts"].items()],
-            ["reading", "area"],
-        ),
     ]
+    if document["prompts"]:
+        readings = [[name, str(Area(**area))] for name, area in document["prompts"].items()]
+        title = "Disfluent questions against clean ones, area under the ROC curve"
+        blocks.append(f"{title}\n{table(readings, ['reading', 'area'])}")
     return "\n\n".join(blocks)

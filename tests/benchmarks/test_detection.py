@@ -2,14 +2,18 @@
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.damage import SEEDED
-from benchmarks.defects import parts_main
+from benchmarks.defects import parsed, parts_main
+from benchmarks.detection import seeded_files
 from benchmarks.detection_tables import JUDGES, judged, report
+from benchmarks.seeding import read_lines
+from tests.benchmarks.damaging import write_pairs
 
 
 def line(kind: str, **scores: float | None) -> dict[str, Any]:
@@ -67,3 +71,12 @@ def test_a_training_is_diagnosed_once_and_tables_are_made_again(
     assert capsys.readouterr().out == report(document) + "\n"
     with pytest.raises(SystemExit, match="another seed; name another --out"):
         parts_main(argparse.Namespace(**{**vars(again), "seed": 8}))
+
+
+def test_only_the_kinds_asked_for_are_seeded(tmp_path: Path) -> None:
+    data = str(write_pairs(tmp_path / "rows.jsonl"))
+    sizes = ["--rows", "20", "--damaged", "10", "--kinds", "sentence", "refusal"]
+    choice = parsed(["detection", "--data", data, "--out", str(tmp_path), *sizes])
+    rows, held = map(read_lines, seeded_files(choice))
+    assert Counter(row["kind"] for row in rows) == {"": 20, "sentence": 10, "refusal": 10}
+    assert Counter(row["kind"] for row in held) == {"": 2, "sentence": 1, "refusal": 1}

@@ -21,7 +21,8 @@ def test_every_variant_judges_the_rows_of_the_run(
     assert main(["remedies", "--out", str(out), "--json", str(result)]) == 0
     document = json.loads(result.read_text(encoding="utf-8"))
     without = [f"without {kind}" for kind in KINDS]
-    assert list(document["quality"]) == ["as it is", "+ ratio", *without, "+ numbers", "+ evasion"]
+    further = ["+ numbers", "+ evasion", "+ sentences"]
+    assert list(document["quality"]) == ["as it is", "+ ratio", *without, *further]
     for one in document["quality"].values():
         assert set(one["areas"]) == set(document["quality"]["as it is"]["areas"]) >= {"other"}
         assert one["worst"]["0.08"][1] == round(0.08 * 82)
@@ -48,6 +49,8 @@ def test_controls_change_a_number_or_say_nothing() -> None:
     assert changed is not None and changed != "There are 42 of them."
     assert changed.startswith("There are ") and changed.endswith(" of them.")
     assert FURTHER["evasion"]("Paris.", 1) == FURTHER["evasion"]("Rome.", 5)
+    cut = FURTHER["sentences"]("It rained all day long. Then it stopped.", 0)
+    assert cut == "It rained all day long."
 
 
 def test_a_reading_is_held_against_the_clean_rows_that_have_it() -> None:

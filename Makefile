@@ -73,7 +73,8 @@ gates: $(VENV)/demo.done
 NAME ?= Qwen2.5-Coder-1.5B-Instruct ($(notdir $(TEACHER)))
 LICENCE ?= Apache-2.0
 recording: $(VENV)/demo.done
-	$(BIN)/python -m benchmarks.recording --teacher $(TEACHER) --name "$(NAME)" --licence $(LICENCE)
+	$(BIN)/python -m benchmarks.recording --teacher $(TEACHER) --name "$(NAME)" --licence $(LICENCE) \
+	  $(OPTIONS)
 
 $(VENV)/demo.done: pyproject.toml constraints-cpu.txt Makefile
 	$(PYTHON) -m venv $(VENV)

@@ -22,6 +22,8 @@ from middo.providers.scripted import Scripted, ScriptedChat
 NEEDLESS = "I hope that this is of some help to you, and please ask again if it is not."
 
 _FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
+_AGAIN = "\nAn earlier "
+"""Begins what a further attempt is told, after the row."""
 _CRITIQUE = {"problems": [], "dropped": [], "feedback": "", "verdict": "accept"}
 
 Texts = tuple[str, str]
@@ -74,7 +76,8 @@ def script(
         if messages[-1].text == PROBE:
             return "ok"
         wanted = (schema or {}).get("properties", {})
-        texts = [text for _, text in _FENCED.findall(messages[-1].text)]
+        told = messages[-1].text.partition(_AGAIN)[0]
+        texts = [text for _, text in _FENCED.findall(told)]
         if "verdict" in wanted:
             return _judged(originals, texts)
         if "prompt" in wanted:

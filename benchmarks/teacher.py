@@ -34,7 +34,8 @@ NEW = (
 )
 
 _FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
-_AGAIN = "What was wrong with "
+_AGAIN = "\nAn earlier "
+"""Begins what a further attempt is told, after the row."""
 _ACCEPT = {"problems": [], "dropped": [], "feedback": "", "verdict": "accept"}
 _REVISE = {**_ACCEPT, "problems": ["the end says nothing"], "verdict": "revise"}
 
@@ -85,15 +86,15 @@ def _answer(messages: Sequence[BaseMessage], schema: dict[str, Any]) -> dict[str
     if wanted.keys() == Mooring.model_fields.keys():  # how the model takes a schema is found out
         return {"harbour_name": "Lisbon", "boats_counted": 7}
     asked = messages[-1].text
-    texts = [text for _, text in _FENCED.findall(asked)]
-    again = asked.startswith(_AGAIN)
+    row, again, _ = asked.partition(_AGAIN)
+    texts = [text for _, text in _FENCED.findall(row)]
     told = str(messages[0].text)
     if "verdict" in wanted:
         return _REVISE if texts[-1].endswith(REVISED) else _ACCEPT
     if "prompt" in wanted:
         rare = told.startswith("You write new prompts")
-        prompt = texts[again]
-        return {"prompt": FRAME + prompt if rare else f"{prompt}\n\n{EASIER[again]}"}
+        prompt = texts[0]
+        return {"prompt": FRAME + prompt if rare else f"{prompt}\n\n{EASIER[bool(again)]}"}
     new = told.startswith("You write answers") and "old answer" not in told
     answer = NEW if new else texts[-1]
     if again:

@@ -38,6 +38,7 @@ _MESSAGE = re.compile(r"^# (system|user|assistant)$\n", re.MULTILINE)
 _BLOCK = re.compile(r"\{\{#(\w+)\}\}\n?(.*?)\{\{/\1\}\}\n?", re.DOTALL)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _EXAMPLE = re.compile(r"^<<<\n(.*?)\n>>>$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^<<<([0-9a-f]{16})$.*?^\1>>>$", re.DOTALL | re.MULTILINE)
 _JSON = re.compile(r"[\"{}]")
 _SENTENCE = re.compile(r"(?<=[.:])\s+|\n+")
 _KINDS = {"fenced", "text", "fenced, optional", "text, optional"}
@@ -124,15 +125,16 @@ def examples() -> tuple[str, ...]:
 def sentences() -> tuple[str, ...]:
     """Return the sentences of the instructions in the shipped templates, those in JSON left out.
 
-    A model that is talked into it hands them back; whoever checks texts has to know them.
+    They stand in the system turn, and in the user's around the fenced texts. A model that is talked
+    into it hands them back; whoever checks texts has to know them.
     """
     found: dict[str, None] = {}
     for file in files(__package__).iterdir():
         if not file.name.endswith(".md"):
             continue
         for role, text in load(file.name[:-3]).messages:
-            if role == "system":
-                parts = _SENTENCE.split(_PLACE.sub("\n", text))
+            if role != "assistant":
+                parts = _SENTENCE.split(_PLACE.sub("\n", _FENCED.sub("\n", text)))
                 found.update(dict.fromkeys(p for p in parts if " " in p and not _JSON.search(p)))
     return tuple(sorted(found))
 

@@ -114,10 +114,13 @@ async def test_feedback_is_shown_to_a_second_attempt_only() -> None:
     chat = Recorder()
     await propose(chat, PLAIN, Axis.QUALITY)
     await propose(chat, PLAIN, Axis.QUALITY, feedback="it names one use")
-    assert "last version" not in chat.text(0)
-    # The remark comes first: a small model continues with what it read last.
-    remark = "What was wrong with your last version:\n" + fenced("it names one use")
-    assert chat.text(1) == f"{remark}\n{chat.text(0)}"
+    assert "refused" not in chat.text(0)
+    # An order comes last: a small model continues with what it read last, and one that read the
+    # remark before the row answered with what was wrong with the old answer.
+    first, remark = chat.text(1).split("\nAn earlier try was refused, for this:\n")
+    assert first == chat.text(0)
+    assert remark.startswith(fenced("it names one use"))
+    assert remark.endswith("Write the answer to the prompt itself, in full.")
 
 
 async def test_diversity_adds_a_single_turn_sample_with_the_parents_system_turn() -> None:

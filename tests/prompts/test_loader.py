@@ -157,4 +157,8 @@ def test_the_sentences_of_a_shipped_instruction_are_known(name: str) -> None:
     assert system.startswith(tuple(held))
     # A reader of half the instructions has read some of them.
     assert sum(map(len, held)) > len(system) / 2
-    assert not any(sign in sentence for sentence in held for sign in ("\n", "{{", '"'))
+    assert not any(sign in sentence for sentence in sentences() for sign in ("\n", "{{", '"'))
+    # Nor does one that is given with the row come back as a text; examples are `examples()`.
+    user = load(name).messages[-1]
+    orders = user[1].split("{{feedback}}\n")[1:]
+    assert all(order.split("\n")[0].split(". ")[-1] in sentences() for order in orders)

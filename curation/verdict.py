@@ -42,6 +42,7 @@ def _compared(entry: Round) -> str:
         text = f"better than round 0 by {-found['mean']:.4f} nats per token on {rows} ({interval})"
     elif found["low"] > 0:
         text = f"worse than round 0 by {found['mean']:.4f} nats per token on {rows} ({interval})"
+        text += ", as gate.margin allows" if entry.get("gate") == "tie" else ""
     else:
         text = f"no measurable difference from round 0 on {rows} ({found['mean']:+.4f}, {interval})"
     return text + back

@@ -8,7 +8,6 @@ always changes something; with `needless` it does too, and ends the answer of a 
 sentence that nobody needs, for the gates to refuse or not.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from benchmarks.seeding import read_lines
+from benchmarks.shown import shown
 from middo.providers.line import PROBE
 from middo.providers.scripted import Scripted, ScriptedChat
 
 NEEDLESS = "I hope that this is of some help to you, and please ask again if it is not."
 
-_FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
-_AGAIN = "\nAn earlier "
-"""Begins what a further attempt is told, after the row."""
 _CRITIQUE = {"problems": [], "dropped": [], "feedback": "", "verdict": "accept"}
 
 Texts = tuple[str, str]
@@ -76,8 +73,7 @@ def script(
         if messages[-1].text == PROBE:
             return "ok"
         wanted = (schema or {}).get("properties", {})
-        told = messages[-1].text.partition(_AGAIN)[0]
-        texts = [text for _, text in _FENCED.findall(told)]
+        texts, _ = shown(messages[-1].text)
         if "verdict" in wanted:
             return _judged(originals, texts)
         if "prompt" in wanted:

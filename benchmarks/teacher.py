@@ -8,7 +8,6 @@ or the proof in turn; the second attempt is sound. Answers depend on the message
 import asyncio
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from benchmarks.shown import shown
 from middo.providers.ladder import Mooring
 
 FRAME = "Another side of the same subject would help me here. "
@@ -33,9 +33,6 @@ NEW = (
     " then ask what follows from that in daily life, and keep to the points that matter to you."
 )
 
-_FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
-_AGAIN = "\nAn earlier "
-"""Begins what a further attempt is told, after the row."""
 _ACCEPT = {"problems": [], "dropped": [], "feedback": "", "verdict": "accept"}
 _REVISE = {**_ACCEPT, "problems": ["the end says nothing"], "verdict": "revise"}
 
@@ -85,16 +82,14 @@ def _answer(messages: Sequence[BaseMessage], schema: dict[str, Any]) -> dict[str
     wanted = schema["properties"]
     if wanted.keys() == Mooring.model_fields.keys():  # how the model takes a schema is found out
         return {"harbour_name": "Lisbon", "boats_counted": 7}
-    asked = messages[-1].text
-    row, again, _ = asked.partition(_AGAIN)
-    texts = [text for _, text in _FENCED.findall(row)]
+    texts, again = shown(messages[-1].text)
     told = str(messages[0].text)
     if "verdict" in wanted:
         return _REVISE if texts[-1].endswith(REVISED) else _ACCEPT
     if "prompt" in wanted:
         rare = told.startswith("You write new prompts")
         prompt = texts[0]
-        return {"prompt": FRAME + prompt if rare else f"{prompt}\n\n{EASIER[bool(again)]}"}
+        return {"prompt": FRAME + prompt if rare else f"{prompt}\n\n{EASIER[again]}"}
     new = told.startswith("You write answers") and "old answer" not in told
     answer = NEW if new else texts[-1]
     if again:

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from middo import resume
 from middo.cli.boundary import carry_out
 from middo.cli.main import parse
 from middo.inspection.record import open_record
+from middo.stores.database import read_database
+from middo.stores.ledger import Ledger
 from middo.stores.runs import read_run
 
 HERE = Path(__file__).parent
@@ -36,6 +39,13 @@ def expected(version: str) -> dict[str, Any]:
     return document
 
 
+def calls_under_way(folder: Path) -> int:
+    """Return how many calls were made for samples that had come to no end."""
+    with closing(read_database(folder / "ledger.db")) as database:
+        ledger = Ledger(database)
+        return sum(unit.sample_id not in ledger.fates(unit.round) for unit in ledger.units())
+
+
 def test_readers_open_a_finished_run(
     place: Path, version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,10 +65,11 @@ def test_readers_open_a_finished_run(
 
 def test_a_killed_run_resumes_to_the_end_without_its_input(place: Path, version: str) -> None:
     assert not (place / "rows.jsonl").exists()
+    under_way = calls_under_way(place / "killed")
     document = resume(place / "killed")
     wanted = expected(version)
     for entry, noted in zip(document["rounds"], wanted["rounds"], strict=True):
         assert {name: entry[name] for name in noted} == noted
-    assert (document["best_round"], document["tokens"]["calls"]) == (
-        *(wanted["best_round"], wanted["calls"]),
-    )
+    assert document["best_round"] == wanted["best_round"]
+    # A prompt that reads otherwise since is asked again, for samples that had no end yet.
+    assert 0 <= document["tokens"]["calls"] - wanted["calls"] <= under_way < wanted["calls"]

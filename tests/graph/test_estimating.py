@@ -94,7 +94,7 @@ def counted(taught: Path) -> Iterator[Callable[[bool], str]]:
     def willing(messages: Sequence[BaseMessage], schema: dict[str, Any] | None) -> Any:
         told: Any = script(messages, schema)
         # Word by word what the model knows is too easy to be taken; what is refused gets easier.
-        if "answer" in told and "What was wrong" not in messages[-1].text:
+        if "answer" in told and "An earlier try was refused" not in messages[-1].text:
             told["answer"] = told["answer"].replace("like to", "love to")
         return told
 

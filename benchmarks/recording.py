@@ -58,8 +58,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--teacher", required=True, help="GGUF file of an instruct model")
     parser.add_argument("--name", required=True, help="the model, as the recording names it")
     parser.add_argument("--licence", required=True, help="licence of the model's output")
-    precision = {"nargs": "+", "choices": PRECISIONS, "default": PRECISIONS}
-    parser.add_argument("--precision", **precision, help="one run in each of these [both]")
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the runs [both]"
+    )
     parser.add_argument("--work", help="folder for the runs [a temporary one]")
     return parser.parse_args()
 

@@ -2,13 +2,14 @@
 
 import re
 
-_FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
+from middo.prompts.loader import FENCED
+
 _AGAIN = re.compile(r"\nAn earlier [^\n]* refused[^\n]*:\n<<<")
 """Begins what a further try is told, after the row."""
 
 
 def shown(request: str) -> tuple[list[str], bool]:
-    """Return the fenced texts of a user turn; those on an earlier try are only told of."""
+    """Return the row's texts in a user turn, and whether it tells of an earlier try."""
     again = _AGAIN.search(request)
     row = request[: again.start()] if again else request
-    return [text for _, text in _FENCED.findall(row)], again is not None
+    return [text for _, text in FENCED.findall(row)], again is not None

@@ -33,12 +33,14 @@ from ..core.ids import content_hash, fence_of
 
 Value = str | Sequence[str]
 
+FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
+"""What `fenced` makes: the hash, then the text."""
+
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _MESSAGE = re.compile(r"^# (system|user|assistant)$\n", re.MULTILINE)
 _BLOCK = re.compile(r"\{\{#(\w+)\}\}\n?(.*?)\{\{/\1\}\}\n?", re.DOTALL)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _EXAMPLE = re.compile(r"^<<<\n(.*?)\n>>>$", re.DOTALL | re.MULTILINE)
-_FENCED = re.compile(r"^<<<([0-9a-f]{16})$.*?^\1>>>$", re.DOTALL | re.MULTILINE)
 _JSON = re.compile(r"[\"{}]")
 _SENTENCE = re.compile(r"(?<=[.:])\s+|\n+")
 _KINDS = {"fenced", "text", "fenced, optional", "text, optional"}
@@ -134,7 +136,7 @@ def sentences() -> tuple[str, ...]:
             continue
         for role, text in load(file.name[:-3]).messages:
             if role != "assistant":
-                parts = _SENTENCE.split(_PLACE.sub("\n", _FENCED.sub("\n", text)))
+                parts = _SENTENCE.split(_PLACE.sub("\n", FENCED.sub("\n", text)))
                 found.update(dict.fromkeys(p for p in parts if " " in p and not _JSON.search(p)))
     return tuple(sorted(found))
 

@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage
 
 from middo.core.config import RunConfig
 from middo.core.ids import content_hash
+from middo.prompts.loader import FENCED
 from middo.providers.line import PROBE
 from middo.providers.scripted import Scripted, ScriptedChat
 
@@ -22,7 +23,6 @@ TOPICS = (
 )
 PLACES = ("Paris", "the sea", "the hills", "a small town")
 ASKED = re.compile(r"Tell me about (?:old )?(?P<topic>\w+) in (?P<place>.*?)(?: long ago)?\.$")
-FENCED = re.compile(r"<<<([0-9a-f]{16})\n(.*?)\n\1>>>", re.DOTALL)
 
 
 def rows() -> list[dict[str, str]]:

@@ -16,9 +16,10 @@ from langchain_core.messages import BaseMessage
 
 from middo import run
 from middo.core.config import RunConfig
+from middo.prompts.loader import FENCED
 from middo.providers.line import PROBE
 from middo.providers.scripted import Scripted, ScriptedChat
-from tests.loop import ASKED, FENCED, config, rows, teacher
+from tests.loop import ASKED, config, rows, teacher
 
 ATTACKS = (
     "<script>window.hacked = 1; alert(1)</script>",

@@ -6,9 +6,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from middo.prompts.loader import FENCED
 from middo.providers.line import PROBE
 from middo.providers.scripted import Scripted, ScriptedChat
-from tests.loop import ASKED, FENCED, easy_answer
+from tests.loop import ASKED, easy_answer
 
 
 def repairing() -> ScriptedChat:

@@ -18,10 +18,11 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from middo.prompts.loader import FENCED
 from middo.providers.line import PROBE
 from middo.providers.scripted import Scripted, ScriptedChat
 from tests.hostile.corpus import Hostile, hostile_samples
-from tests.loop import FENCED, easy_answer
+from tests.loop import easy_answer
 
 CANARY = "canary"
 """Every secret of the tests holds it; all variables that do are given away."""
